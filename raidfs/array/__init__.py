@@ -1,0 +1,1 @@
+"""What the array is: shapes, the description, and its assembly from claims."""

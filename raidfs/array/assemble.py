@@ -1,0 +1,240 @@
+"""Claims of the members -> one description and the findings that explain every difference between the two.
+
+The rules are the kernel's (`md.c: analyze_sbs`, `super_1_validate`, `super_90_validate`): the member with the most
+events is the reference; its role table counts, not the members' own; who lags by more than one event is stale. What is
+set apart stays in the description, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from raidfs.array.choose import Claimed, choose_array, freshest
+from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State
+from raidfs.array.shape import Shape, shape_of
+from raidfs.errors import InconsistentDescription, UnsupportedMetadata
+from raidfs.finding import Finding, Severity
+from raidfs.superblock.claim import FAULTY, JOURNAL, MemberClaim
+from raidfs.units import format_offset
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What came out.
+
+    Attributes:
+        description: the array.
+        reference: the claim that everything array-wide was taken from.
+        findings: in the order in which they were made.
+    """
+
+    description: ArrayDescription
+    reference: Claimed
+    findings: tuple[Finding, ...]
+
+
+def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
+    """Decide what the array is.
+
+    Args:
+        claimed: one per superblock found, in the order in which the user named the images.
+        wanted: uuid (or its beginning) or name of the array; needed only where the images hold several.
+
+    Raises:
+        AmbiguousArray: several arrays and none chosen.
+        AssemblyError: `wanted` is none of them, or the claims do not give an array.
+        UnsupportedMetadata: a feature that raidfs refuses to guess about.
+    """
+    chosen = choose_array(claimed, wanted)
+    reference = freshest(chosen)
+    claim = reference.claim
+    if reference.unsupported:
+        raise UnsupportedMetadata(f"{reference.path}: {reference.unsupported[0]}")
+    try:
+        before, reshape = _shapes(claim)
+        members, findings = _seat(chosen, reference)
+        members += [_foreign(each) for each in claimed if each not in chosen]
+        description = ArrayDescription(
+            uuid=claim.array_uuid,
+            name=claim.array_name,
+            metadata=claim.metadata,
+            shape=reshape.after if reshape else before,
+            component_size=claim.component_size or 0,
+            size=_size(claim, before, reshape),
+            members=tuple(members),
+            reshape=reshape,
+            resync_offset=claim.resync_offset,
+            withheld=_withheld(chosen, reference),
+            events=claim.events,
+            updated=claim.updated,
+        )
+    except (InconsistentDescription, UnsupportedMetadata) as error:
+        raise type(error)(
+            f"{reference.path}, superblock at {format_offset(claim.superblock_offset)}: {error}"
+        ) from error
+    return Assembly(description, reference, tuple(findings))
+
+
+def _shapes(claim: MemberClaim) -> tuple[Shape, Reshape | None]:
+    """Read the shape or shapes; during a reshape raid_disks is the new number, the rest of the static fields old."""
+    told = claim.reshape
+    if told is None:
+        return shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks), None
+    before = shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks - told.delta_disks)
+    after = shape_of(claim.level, told.new_layout, told.new_chunk_size, claim.raid_disks)
+    direction = Direction.BACKWARD if told.backwards else Direction.FORWARD
+    return before, Reshape(before, after, told.position, direction)
+
+
+def _size(claim: MemberClaim, before: Shape, reshape: Reshape | None) -> int:
+    """Array bytes in force (`raid5.c: raid5_size`)."""
+    rows = claim.component_size or 0
+    for shape in (reshape.after, before) if reshape else (before,):
+        rows -= rows % shape.chunk_size
+    return rows * min(shape.n_data for shape in ((before, reshape.after) if reshape else (before,)))
+
+
+@dataclass
+class _Seats:
+    """Who sits where, while the members are seated one by one."""
+
+    taken: dict[int, Member] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def seat(self, member: Member) -> Member:
+        """Give a serving member its role, or set it apart where somebody sits there already."""
+        if not member.state.serves or member.role is None:
+            return member
+        holder = self.taken.get(member.role)
+        if holder is None:
+            self.taken[member.role] = member
+            return member
+        if member.state is State.DAMAGED:
+            return replace(member, state=State.INCOMPATIBLE, note=f"{member.note}, and {holder.path} serves its role")
+        if member.device_uuid is not None and member.device_uuid == holder.device_uuid:
+            note = f"is another copy of the same member as {holder.path} (device uuid {member.device_uuid})"
+        else:
+            note = f"claims role {member.role}, which {holder.path} already serves"
+        return replace(member, state=State.DUPLICATE, note=note)
+
+
+def _seat(chosen: Sequence[Claimed], reference: Claimed) -> tuple[list[Member], list[Finding]]:
+    """Judge every claim, best first, and name what was set apart; members come back in the user's order."""
+    seats = _Seats()
+    ranked = sorted(chosen, key=lambda each: _rank(each, reference))
+    members = {id(each): seats.seat(_judge(each, reference)) for each in ranked}
+    for each in chosen:
+        member = members[id(each)]
+        if member.note:
+            severity = Severity.NOTE if member.state in (State.SPARE, State.JOURNAL) else Severity.WARNING
+            ending = "; it is set apart" if not member.state.serves and member.state is not State.JOURNAL else ""
+            seats.findings.append(Finding(severity, each.path, f"{each.path} {member.note}{ending}"))
+        elif each.claim.events != reference.claim.events:
+            text = (
+                f"lags by one event ({each.claim.events}, the freshest has {reference.claim.events}); md accepts that"
+            )
+            seats.findings.append(Finding(Severity.NOTE, each.path, f"{each.path} {text}"))
+    return [members[id(each)] for each in chosen], seats.findings
+
+
+def _rank(each: Claimed, reference: Claimed) -> tuple[object, ...]:
+    """Order in which members are seated: the reference, then the fresh, whole, large ones."""
+    claim = each.claim
+    return (
+        each is not reference,
+        not claim.intact,
+        claim.replacement,
+        -claim.events,
+        claim.recovery_offset is not None,
+        -each.size,
+    )
+
+
+def _judge(each: Claimed, reference: Claimed) -> Member:
+    """Say what one member is to the array of the reference; roles already taken are not considered."""
+    claim = each.claim
+    shift = claim.reshape.new_offset if claim.reshape else 0
+    member = Member(
+        path=each.path,
+        role=None,
+        state=State.IN_SYNC if claim.recovery_offset is None else State.RECOVERING,
+        data_offset=claim.data_offset,
+        new_data_offset=claim.data_offset + shift,
+        recovered_to=claim.recovery_offset,
+        bad_blocks=each.bad_blocks,
+        device_number=claim.device_number,
+        device_uuid=claim.device_uuid,
+        events=claim.events,
+        updated=claim.updated,
+    )
+    roles = reference.claim.device_roles
+    role = roles[claim.device_number] if 0 <= claim.device_number < len(roles) else claim.role
+    apart = _reason_apart(each, reference, role)
+    if apart is not None:
+        state, note = apart
+        return replace(
+            member, role=role if role >= 0 else claim.role if claim.role >= 0 else None, state=state, note=note
+        )
+    if not claim.intact:
+        note = "has a damaged superblock; its data are used only as doubtful ones"
+        return replace(member, role=role, state=State.DAMAGED, note=note)
+    return replace(member, role=role)
+
+
+def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, str] | None:
+    """Return why a member does not serve, or None."""
+    claim, first = each.claim, reference.claim
+    if role == JOURNAL or claim.journal_tail is not None:
+        return State.JOURNAL, "is the write journal of the array"
+    if each.unsupported and each is not reference:
+        return State.INCOMPATIBLE, f"cannot be used: {each.unsupported[0]}"
+    if role == FAULTY:
+        return State.FAULTY, f"is marked faulty by {reference.path}, the freshest member (events {first.events})"
+    if claim.events + 1 < first.events:
+        return State.STALE, f"is stale: its events are {claim.events}, the freshest member has {first.events}"
+    if role < 0:
+        return State.SPARE, "is a spare: it holds no data of the array"
+    different = _disagreement(claim, first)
+    if different:
+        return State.INCOMPATIBLE, f"says {different}, against {reference.path}"
+    return None
+
+
+def _disagreement(claim: MemberClaim, first: MemberClaim) -> str:
+    """Name the first array-wide value in which a claim contradicts the reference; empty: none."""
+    for name in ("metadata", "level", "layout", "chunk_size", "raid_disks", "component_size"):
+        if getattr(claim, name) != getattr(first, name):
+            return f"{name} {getattr(claim, name)} instead of {getattr(first, name)}"
+    if (claim.reshape is None) != (first.reshape is None):
+        return "that no reshape runs" if claim.reshape is None else "that a reshape runs"
+    if claim.reshape is not None and first.reshape is not None:
+        for name in ("delta_disks", "new_level", "new_layout", "new_chunk_size", "backwards"):
+            if getattr(claim.reshape, name) != getattr(first.reshape, name):
+                return f"{name} {getattr(claim.reshape, name)} instead of {getattr(first.reshape, name)}"
+    return ""
+
+
+def _foreign(each: Claimed) -> Member:
+    """Make the entry of a member of another array."""
+    claim = each.claim
+    note = f"belongs to another array ({claim.array_uuid})"
+    return Member(each.path, None, State.FOREIGN, claim.data_offset, claim.data_offset, events=claim.events, note=note)
+
+
+def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
+    """Say why no byte of this array may be called sure, in one sentence; empty: nothing speaks against it."""
+    if not reference.claim.intact:
+        return "no member has an intact superblock, so nothing that the array is made of is certain"
+    if reference.claim.reshape is not None and reference.claim.reshape.new_level != reference.claim.level:
+        return "the superblock changes the level during the reshape, which raidfs does not understand yet"
+    if reference.claim.has_journal:
+        journals = [each for each in chosen if each.journal_empty is not None]
+        if not journals:
+            return "the array has a write journal and its device is not among the images: newer data may lie there"
+        if not all(each.journal_empty for each in journals):
+            path = next(each.path for each in journals if not each.journal_empty)
+            return (
+                f"the write journal on {path} holds data that are not on the members yet; raidfs does not replay it yet"
+            )
+    return ""

@@ -1,0 +1,103 @@
+"""Which array, and whose word counts: claims are grouped by array, one group is chosen, its freshest member found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raidfs.errors import AmbiguousArray, AssemblyError
+from raidfs.extents import Extents
+from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, MemberClaim
+from raidfs.units import format_size
+
+_NO_ROLE = {SPARE: "a spare", FAULTY: "faulty", JOURNAL: "the journal"}
+
+
+@dataclass(frozen=True, eq=False)
+class Claimed:
+    """A claim and the image that it was found on.
+
+    Attributes:
+        path: of the image.
+        size: of the image [bytes].
+        claim: what its superblock says.
+        bad_blocks: what its bad-block log says [member bytes].
+        unsupported: features that raidfs refuses to guess about, one sentence each.
+        journal_empty: for a journal device: whether it holds nothing to replay; else None.
+    """
+
+    path: str
+    size: int
+    claim: MemberClaim
+    bad_blocks: Extents = Extents()
+    unsupported: tuple[str, ...] = ()
+    journal_empty: bool | None = None
+
+
+def choose_array(claimed: Sequence[Claimed], wanted: str | None) -> list[Claimed]:
+    """Return the claims of one array, in the given order.
+
+    A damaged superblock founds no array of its own while intact ones exist: its uuid may be what is damaged, so it is
+    judged with the members of the chosen array.
+
+    Raises:
+        AmbiguousArray: several arrays and none wanted.
+        AssemblyError: the wanted one is not there, or several fit.
+    """
+    groups: dict[str, list[Claimed]] = {}
+    for each in claimed:
+        groups.setdefault(each.claim.array_uuid, []).append(each)
+    whole = {uuid: group for uuid, group in groups.items() if any(each.claim.intact for each in group)}
+    arrays = whole or groups
+    if wanted is not None:
+        arrays = {uuid: group for uuid, group in arrays.items() if _is_wanted(group[0].claim, wanted)}
+        if not arrays:
+            raise AssemblyError(
+                f"no array here has the uuid or name {wanted!r}; there are: {', '.join(sorted(groups))}"
+            )
+    if len(arrays) > 1:
+        choices = tuple(_choice(group) for group in arrays.values())
+        raise AmbiguousArray(f"the images hold members of {len(arrays)} arrays; choose one with --uuid", choices)
+    (group,) = arrays.values()
+    members = {id(each) for each in group}
+    homeless = {id(each) for each in claimed if not each.claim.intact and each.claim.array_uuid not in whole}
+    return [each for each in claimed if id(each) in members | homeless]
+
+
+def freshest(group: Sequence[Claimed]) -> Claimed:
+    """Return the claim that counts: intact, no spare or journal, most events; among equals the last updated.
+
+    Raises:
+        AssemblyError: there is no member but spares and journals.
+    """
+    able = [each for each in group if each.claim.role >= 0 and each.claim.journal_tail is None]
+    able = [each for each in able if each.claim.intact] or able
+    if not able:
+        roles = ", ".join(f"{each.path} is {_NO_ROLE.get(each.claim.role, 'the journal')}" for each in group)
+        raise AssemblyError(f"none of the members holds data of the array {group[0].claim.array_uuid}: {roles}")
+    return max(able, key=_freshness)
+
+
+def _freshness(each: Claimed) -> tuple[int, int, int]:
+    """Order of trust (`md.c: analyze_sbs`); a further reshape position was recorded later."""
+    reshape = each.claim.reshape
+    travelled = 0 if reshape is None else -reshape.position if reshape.backwards else reshape.position
+    return each.claim.events, each.claim.updated, travelled
+
+
+def _is_wanted(claim: MemberClaim, wanted: str) -> bool:
+    """Compare with uuid, in any grouping and by its beginning, or with the name, with or without the host."""
+    digits = wanted.replace(":", "").replace("-", "").lower()
+    name = claim.array_name
+    return (len(digits) >= 4 and claim.array_uuid.replace(":", "").startswith(digits)) or (
+        name is not None and wanted in (name, name.partition(":")[2])
+    )
+
+
+def _choice(group: Sequence[Claimed]) -> str:
+    """Describe one array in one line."""
+    claim = group[0].claim
+    name = f" {claim.array_name}" if claim.array_name else ""
+    size = f", {format_size(claim.component_size)} each" if claim.component_size else ""
+    paths = ", ".join(each.path for each in group)
+    return f"{claim.array_uuid}{name}: level {claim.level}, {claim.raid_disks} roles{size}: {paths}"

@@ -1,0 +1,188 @@
+"""What we decided that the array is: frozen, complete, in bytes. The narrow waist of raidfs.
+
+Made by `raidfs.array.assemble` (and by anyone else who knows better); used by geometry, engine and reports, which do
+not know where it came from. Refuses to exist when it contradicts itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from raidfs.array.shape import Shape
+from raidfs.errors import InconsistentDescription
+from raidfs.extents import Extents
+
+
+class State(Enum):
+    """What a member is to its array; the value is its name in reports."""
+
+    IN_SYNC = "in-sync"
+    RECOVERING = "recovering"
+    DAMAGED = "damaged"  # its superblock is: its data serve only as doubtful bytes
+    STALE = "stale"
+    FAULTY = "faulty"
+    DUPLICATE = "duplicate"
+    SPARE = "spare"
+    JOURNAL = "journal"
+    FOREIGN = "foreign"
+    INCOMPATIBLE = "incompatible"
+
+    @property
+    def serves(self) -> bool:
+        """Whether bytes of such a member enter the array."""
+        return self in (State.IN_SYNC, State.RECOVERING, State.DAMAGED)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image as the array sees it.
+
+    Attributes:
+        path: of the image.
+        role: place in the array; None for what has none (spare, journal, foreign).
+        state: see `State`.
+        data_offset: start of the component [member bytes]; during a reshape in the old geometry.
+        new_data_offset: the same in the new geometry; equal to data_offset outside a reshape.
+        recovered_to: valid below this [component bytes of the geometry in force: during a reshape of the new one
+            only]; None: everywhere.
+        bad_blocks: what its bad-block log declares unreadable [member bytes].
+        device_number: md's permanent number.
+        device_uuid: or None (0.90).
+        events: update counter of its superblock.
+        updated: time of its last superblock update [microseconds since 1970].
+        note: why it is set apart, one clause; empty for members that serve.
+    """
+
+    path: str
+    role: int | None
+    state: State
+    data_offset: int
+    new_data_offset: int
+    recovered_to: int | None = None
+    bad_blocks: Extents = Extents()
+    device_number: int = -1
+    device_uuid: str | None = None
+    events: int = 0
+    updated: int = 0
+    note: str = ""
+
+
+class Direction(Enum):
+    """Which way the reshape position moves; the value is its name in reports."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Two shapes of one array, cut at the position.
+
+    Attributes:
+        before: the old shape.
+        after: the new shape.
+        position: [array bytes]. Forward: below it the new shape holds, from it on the old one. Backward: the reverse.
+        direction: which way the position moves.
+        position_source: where it came from, one clause.
+    """
+
+    before: Shape
+    after: Shape
+    position: int
+    direction: Direction
+    position_source: str = "superblock"
+
+
+@dataclass(frozen=True)
+class ArrayDescription:
+    """The array as decided.
+
+    Attributes:
+        uuid: as mdadm prints it.
+        name: or None.
+        metadata: `0.90`, `1.0`, `1.1`, `1.2`.
+        shape: the shape to which the array belongs: outside a reshape its only one, during a reshape the new one.
+        component_size: used bytes of each member.
+        size: array bytes.
+        members: all images, those that serve (at most one per role) and those set apart.
+        reshape: or None.
+        resync_offset: parity is proven below this [component bytes]; None: everywhere.
+        withheld: why no byte of the array may be served as sure, one sentence; empty: nothing speaks against it.
+        events: of the freshest superblock.
+        updated: time of the freshest superblock [microseconds since 1970].
+    """
+
+    uuid: str
+    name: str | None
+    metadata: str
+    shape: Shape
+    component_size: int
+    size: int
+    members: tuple[Member, ...]
+    reshape: Reshape | None = None
+    resync_offset: int | None = None
+    withheld: str = ""
+    events: int = 0
+    updated: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a description that contradicts itself.
+
+        Raises:
+            InconsistentDescription: says what contradicts what.
+        """
+        roles = [member.role for member in self.members if member.state.serves]
+        if len(set(roles)) != len(roles):
+            raise InconsistentDescription("two members serve the same role")
+        for member in self.members:
+            if member.state.serves and not (member.role is not None and 0 <= member.role < self.n_roles):
+                raise InconsistentDescription(
+                    f"{member.path} has role {member.role} in an array of {self.n_roles} roles"
+                )
+        if self.component_size <= 0:
+            raise InconsistentDescription(f"a component of {self.component_size} bytes cannot be")
+        if self.reshape is not None:
+            self._check_reshape(self.reshape)
+        if self.size != self.usable_size:
+            raise InconsistentDescription(f"a size of {self.size} bytes; its shape holds {self.usable_size}")
+
+    def _check_reshape(self, reshape: Reshape) -> None:
+        if reshape.after != self.shape:
+            raise InconsistentDescription("the new shape of the reshape is not the shape of the array")
+        if reshape.before.level != reshape.after.level:
+            raise InconsistentDescription("both shapes of a reshape must have one level")
+        unit = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
+        if reshape.position < 0 or reshape.position % unit:
+            # raid5.c: setup_conf refuses it too: the front always lies between whole new stripes
+            raise InconsistentDescription(
+                f"the reshape position {reshape.position} is no multiple of a whole new stripe ({unit} bytes)"
+            )
+
+    @property
+    def n_roles(self) -> int:
+        """Number of roles that members can have, in either shape."""
+        return max(self.shape.raid_disks, self.reshape.before.raid_disks if self.reshape else 0)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The one or two shapes in force."""
+        return (self.reshape.before, self.reshape.after) if self.reshape else (self.shape,)
+
+    @property
+    def usable_size(self) -> int:
+        """Array bytes that the shapes hold (`raid5.c: raid5_size`): floor to every chunk, the fewest data members."""
+        rows = self.component_size
+        for shape in reversed(self.shapes):
+            rows -= rows % shape.chunk_size
+        return rows * min(shape.n_data for shape in self.shapes)
+
+    @property
+    def serving(self) -> dict[int, Member]:
+        """Members that serve, by role."""
+        return {member.role: member for member in self.members if member.state.serves and member.role is not None}
+
+    @property
+    def missing_roles(self) -> tuple[int, ...]:
+        """Roles, of either shape, that no image serves."""
+        return tuple(role for role in range(self.n_roles) if role not in self.serving)

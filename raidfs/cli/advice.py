@@ -1,0 +1,60 @@
+"""Findings that follow from the array as a whole: what is missing, what is unproven, what is doubtful, and why."""
+
+from __future__ import annotations
+
+from raidfs.array.description import ArrayDescription, State
+from raidfs.engine.account import Account
+from raidfs.finding import Finding, Severity
+from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.units import format_size
+
+
+def findings_of_array(description: ArrayDescription, account: Account) -> list[Finding]:
+    """Explain the account of an array in sentences."""
+    return [*_about_members(description), *_about_reshape(description), *_about_account(description, account)]
+
+
+def _about_members(description: ArrayDescription) -> list[Finding]:
+    findings = []
+    missing = description.missing_roles
+    if missing:
+        roles = ", ".join(str(role) for role in missing)
+        word = "role" if len(missing) == 1 else "roles"
+        findings.append(
+            Finding(Severity.WARNING, "array", f"no image serves {word} {roles}: rebuilt where parity allows")
+        )
+    for member in description.members:
+        if member.state is State.RECOVERING and member.recovered_to is not None:
+            held = format_size(member.recovered_to)
+            text = f"{member.path} was being rebuilt: it holds the first {held} of its component"
+            findings.append(Finding(Severity.NOTE, member.path, text))
+        if member.state.serves and member.bad_blocks:
+            text = f"{member.path} lists {member.bad_blocks.total} bytes in its bad-block log; they are not read"
+            findings.append(Finding(Severity.WARNING, member.path, text))
+    return findings
+
+
+def _about_reshape(description: ArrayDescription) -> list[Finding]:
+    undecided = at_risk_bytes(description)
+    if not undecided:
+        return []
+    (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
+    text = (
+        f"the reshape may be further than its recorded position says: up to {format_size(undecided.total)} between the "
+        f"array bytes {first} and {last} may have been overwritten; they are doubtful"
+    )
+    return [Finding(Severity.ERROR, "array", text)]
+
+
+def _about_account(description: ArrayDescription, account: Account) -> list[Finding]:
+    findings = []
+    if description.withheld:
+        findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
+    if account.unproven:
+        why = "the array was not shut down cleanly, so its parity may be stale"
+        text = f"{format_size(account.unproven)} ({account.unproven} bytes) are rebuilt but unproven: {why}"
+        findings.append(Finding(Severity.WARNING, "array", text))
+    if account.lost:
+        text = f"{format_size(account.lost)} ({account.lost} bytes) are lost: too many members lack the same stripes"
+        findings.append(Finding(Severity.ERROR, "array", text))
+    return findings

@@ -1,0 +1,102 @@
+"""Going to the background: the parent waits until the child says that it is ready, or what went wrong, in one message.
+
+To be used before any thread exists in the process, for a fork keeps only the one that forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+from raidfs.errors import Interrupted, MountError, RaidfsError
+
+Announce = Callable[[str], None]
+"""Tells the parent that everything is ready, with a text for the user."""
+
+_BUG = 3
+
+
+def run_in_background(body: Callable[[Announce], None]) -> str:
+    """Run `body` in a child process of its own session; return once it announced that it is ready.
+
+    Args:
+        body: what the child does; ends with it. Raises `RaidfsError` where it cannot go on.
+
+    Returns:
+        The text that `body` announced.
+
+    Raises:
+        MountError: the child could not go on; its sentence.
+        Interrupted: the user stopped us; the child has ended.
+    """
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _be_the_child(body, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        try:
+            message = pipe.read()
+        except KeyboardInterrupt:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            raise Interrupted("stopped; nothing is mounted") from None
+    return _understand(message, child)
+
+
+def _understand(message: bytes, child: int) -> str:
+    """Return the child's announcement, or raise its error."""
+    if not message:
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code == _BUG:
+            raise RuntimeError("the background process met a bug; it is described above")
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise MountError(f"the background process {how} before the mount was ready")
+    told: dict[str, str] = json.loads(message)
+    if "error" in told:
+        os.waitpid(child, 0)
+        raise MountError(told["error"])
+    return told["ready"]
+
+
+def _be_the_child(body: Callable[[Announce], None], writing: int) -> None:
+    """Run `body` and end the process; never returns."""
+    code = _BUG
+    try:
+        os.setsid()
+        body(lambda text: _tell(writing, ready=text))
+        code = 0
+    except RaidfsError as error:
+        code = 1
+        _tell(writing, error=str(error))
+    except KeyboardInterrupt:
+        code = 1
+    finally:
+        # nothing may leave this function: above it is what only the parent should do
+        if code == _BUG:
+            traceback.print_exc()
+        os._exit(code)
+
+
+def _tell(writing: int, **message: str) -> None:
+    """Send the one message and let go of the terminal; where the parent has gone nobody needs it."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.close(nowhere)
+    try:
+        os.write(writing, json.dumps(message).encode())
+    except BrokenPipeError:
+        return
+    finally:
+        os.close(writing)

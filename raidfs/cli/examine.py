@@ -1,0 +1,56 @@
+"""`raidfs examine`: what each member says, what the array is, what can be read, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from raidfs.cli.options import expand_folders, members_argument, options_of
+from raidfs.cli.session import OpenArray, open_array
+from raidfs.engine.health import Health
+from raidfs.report.facts import gather
+from raidfs.report.json import render_json
+from raidfs.report.text import render_text
+
+DAMAGE = 4
+"""Exit code: done, but some bytes are lost or doubtful."""
+
+
+@click.command()
+@members_argument
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every finding, and the superblocks field by field.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells whether everything can be read.")
+def examine(members: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool, **shared: Any) -> int:
+    """Say what the members hold, what can be read of the array, and which command to run next."""
+    words = list(members)
+    with open_array(expand_folders(members), options_of(shared)) as array:
+        account = array.account()
+        facts = gather(array.description, account, array.findings)
+        if as_json:
+            click.echo(render_json(facts), nl=False)
+        elif not quiet:
+            click.echo(render_text(facts, next_command(words, array), verbose=verbose), nl=False)
+            if verbose:
+                click.echo("\n".join(_superblocks(array)))
+        return DAMAGE if account.worst >= Health.DOUBTFUL else 0
+
+
+def next_command(words: list[str], array: OpenArray) -> str:
+    """Return the command that mounts the array as it was examined."""
+    options = array.options
+    extra = ["--uuid", options.uuid] if options.uuid else []
+    for path in options.exclude:
+        extra += ["--exclude", path]
+    extra += ["--force-live"] if options.force_live else []
+    extra += ["--ignore-bad-block-log"] if options.ignore_bad_block_log else []
+    return shlex.join(["raidfs", "mount", *extra, *words, "/mnt/rescue"])
+
+
+def _superblocks(array: OpenArray) -> list[str]:
+    lines = []
+    for path, found in array.superblocks.items():
+        lines += ["", f"{path}: superblock {found.metadata} at byte {found.offset}", *found.annotate()]
+    return lines

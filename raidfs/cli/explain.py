@@ -1,0 +1,95 @@
+"""`raidfs explain`: where one array byte lives, how it is obtained, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from raidfs.cli.options import expand_folders, members_argument, options_of
+from raidfs.cli.session import OpenArray, open_array
+from raidfs.engine.explain import Explanation, Place, explain_byte
+from raidfs.engine.health import Health
+from raidfs.errors import UsageError
+from raidfs.geometry.reshape import Side
+from raidfs.units import format_offset, parse_size
+
+_SIDES = {
+    Side.ONLY: "the array's geometry",
+    Side.BEFORE: "the old geometry (the reshape has not come here)",
+    Side.AFTER: "the new geometry (the reshape has passed here)",
+}
+_WORTH = {
+    Health.GOOD: "good: read from its own place, which nothing speaks against",
+    Health.REBUILT: "rebuilt: computed from redundancy that nothing speaks against",
+    Health.UNPROVEN: "unproven: computed from redundancy that may be stale; nothing speaks against it",
+    Health.DOUBTFUL: "doubtful: something speaks against it; reading it fails unless doubtful bytes are asked for",
+    Health.LOST: "lost: nothing holds it",
+}
+
+
+@click.command()
+@members_argument
+@click.option("--at", "at", required=True, metavar="OFFSET", help="Array byte: 4096, 64K, or 2048s for sectors.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def explain(members: tuple[str, ...], at: str, as_json: bool, **shared: Any) -> int:
+    """Say where one byte of the array lives, in which geometry, on which member, and what it is worth."""
+    offset = parse_size(at)
+    with open_array(expand_folders(members), options_of(shared)) as array:
+        if offset >= array.description.size:
+            raise UsageError(f"--at {at}: the array ends at {format_offset(array.description.size)}")
+        found = explain_byte(array.charts, array.flaws, offset)
+        paths = [image.path for _, image in array.serving]
+        click.echo(_as_json(found, paths) if as_json else "\n".join(_lines(found, paths, array)))
+    return 0
+
+
+def _lines(found: Explanation, paths: list[str], array: OpenArray) -> list[str]:
+    lines = [
+        f"Byte      {format_offset(found.array_offset)} of the array {array.description.uuid}",
+        f"Geometry  {_SIDES[found.side]}",
+        f"Stripe    {found.stripe_number}, data chunk {found.symbol}, byte {found.chunk_offset} of the chunk",
+        f"Own place {_place(found.own, paths)}",
+        f"Worth     {_WORTH[found.health]}",
+    ]
+    if found.used and found.used != (found.own,):
+        factors = [f"{place.coefficient} x " if place.coefficient != 1 else "" for place in found.used]
+        lines.append("Sum of    " + _place(found.used[0], paths, factors[0]))
+        lines += [
+            f"          {_place(place, paths, factor)}" for place, factor in zip(found.used, factors, strict=True)
+        ][1:]
+    others = [place for place in found.unused if place != found.own]
+    lines += [f"{'Not used  ' if not n else '          '}{_place(place, paths)}" for n, place in enumerate(others)]
+    return lines
+
+
+def _place(place: Place, paths: list[str], factor: str = "") -> str:
+    if place.source is None or place.image_offset is None:
+        where = "no image"
+    else:
+        where = f"{paths[place.source]} at {format_offset(place.image_offset)}"
+    against = f" [{'; '.join(place.flaws)}]" if place.flaws and place.source is not None else ""
+    return f"{factor}{place.symbol} on role {place.role}: {where}{against}"
+
+
+def _as_json(found: Explanation, paths: list[str]) -> str:
+    def place(each: Place) -> dict[str, Any]:
+        data = asdict(each)
+        source = data.pop("source")
+        return {"path": None if source is None else paths[source], **data, "flaws": list(each.flaws)}
+
+    data = {
+        "schema_version": 1,
+        "array_offset": found.array_offset,
+        "geometry": found.side.value,
+        "stripe_number": found.stripe_number,
+        "chunk_offset": found.chunk_offset,
+        "symbol": found.symbol,
+        "health": found.health.word,
+        "own": place(found.own),
+        "used": [place(each) for each in found.used],
+        "unused": [place(each) for each in found.unused],
+    }
+    return json.dumps(data, indent=2)

@@ -1,0 +1,70 @@
+"""Arguments that the commands share, and what they mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from raidfs.cli.session import Options
+from raidfs.engine.health import Policy
+from raidfs.errors import UsageError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_SHARED: tuple[Callable[[Any], Any], ...] = (
+    click.option("--uuid", metavar="UUID|NAME", help="Which array, where the images hold members of several."),
+    click.option("--exclude", metavar="MEMBER", multiple=True, help="Leave this image out; may be repeated."),
+    click.option("--force-live", is_flag=True, help="Read members although they are in use or change."),
+    click.option("--ignore-bad-block-log", is_flag=True, help="Read sectors that a bad-block log calls bad."),
+)
+
+
+def members_argument(function: _F) -> _F:
+    """Add the MEMBER... argument and the options that go with it."""
+    for option in reversed(_SHARED):
+        function = option(function)
+    return click.argument("members", nargs=-1, required=True, metavar="MEMBER...")(function)
+
+
+def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
+    """Take the shared options out of a command's parameters."""
+    return Options(
+        uuid=given.pop("uuid"),
+        exclude=tuple(given.pop("exclude")),
+        force_live=given.pop("force_live"),
+        ignore_bad_block_log=given.pop("ignore_bad_block_log"),
+        policy=policy,
+    )
+
+
+def split_last(members: Sequence[str], name: str) -> tuple[tuple[str, ...], str]:
+    """Split `MEMBER... LAST`.
+
+    Raises:
+        UsageError: there is only one word, so either the members or the last argument are missing.
+    """
+    if len(members) < 2:
+        raise UsageError(f"name the members and then the {name}: MEMBER... {name.upper()}")
+    return tuple(members[:-1]), members[-1]
+
+
+def expand_folders(paths: Sequence[str]) -> tuple[str, ...]:
+    """Replace folders by the files in them, sorted by name; hidden files and sub-folders are passed over.
+
+    Raises:
+        UsageError: a folder holds no file.
+    """
+    found: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = sorted(str(each) for each in Path(path).iterdir() if each.is_file() and not each.name.startswith("."))
+        if not inside:
+            raise UsageError(f"the folder {path} holds no file")
+        found += inside
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Bytes of the array: plan, read, decode, and say what every byte is worth."""

@@ -1,0 +1,147 @@
+"""What every byte of the array is worth, computed without reading a single one: totals, and runs in array order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.engine.chart import SectionChart
+from raidfs.engine.health import Health
+from raidfs.extents import Extents
+
+_STRIPES_AT_ONCE = 4096
+"""Stripes for which runs are made together; bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Array bytes by health; they sum to the array's size."""
+
+    good: int
+    rebuilt: int
+    unproven: int
+    doubtful: int
+    lost: int
+
+    @property
+    def total(self) -> int:
+        """Size of the array [bytes]."""
+        return self.good + self.rebuilt + self.unproven + self.doubtful + self.lost
+
+    @property
+    def worst(self) -> Health:
+        """Health of the worst byte."""
+        values = (self.good, self.rebuilt, self.unproven, self.doubtful, self.lost)
+        return max((health for health in Health if values[health]), default=Health.GOOD)
+
+
+def account_of(charts: Sequence[SectionChart]) -> Account:
+    """Add up all sections; takes time by the number of spans, not by the size of the array."""
+    totals = np.zeros(len(Health), dtype=np.int64)
+    for chart in charts:
+        zone = chart.section.zone
+        first = -(-(chart.section.array_start - zone.array_start) // zone.stripe_size)
+        last = (chart.section.array_stop - zone.array_start) // zone.stripe_size
+        edges = (zone.array_start + first * zone.stripe_size, zone.array_start + last * zone.stripe_size)
+        if first < last:
+            totals += _whole_stripes(chart, first * zone.chunk_size, last * zone.chunk_size)
+            ends = [(chart.section.array_start, edges[0]), (edges[1], chart.section.array_stop)]
+        else:
+            ends = [(chart.section.array_start, chart.section.array_stop)]
+        for start, stop in ends:  # the cut stripe at a reshape position
+            for run_start, run_stop, health in _section_runs(chart, start, stop):
+                totals[health] += run_stop - run_start
+    return Account(*totals.tolist())
+
+
+def _whole_stripes(chart: SectionChart, first: int, last: int) -> NDArray[np.int64]:
+    """Count the stripe bytes [first, last) times what each data symbol is worth there; int64 (5,) by health."""
+    zone, period = chart.section.zone, chart.section.zone.table.period
+    cuts = np.append(np.maximum(chart.span_start, first), last)
+    cuts = np.minimum(np.maximum.accumulate(cuts), last)
+    cycle = zone.chunk_size * period
+    whole, rest = np.divmod(cuts[:, None], cycle)
+    begin = np.arange(period, dtype=np.int64) * zone.chunk_size
+    below = whole * zone.chunk_size + np.clip(rest - begin, 0, zone.chunk_size)  # of each stripe of the period
+    by_state = np.zeros((len(chart.states), period), dtype=np.int64)
+    np.add.at(by_state, chart.span_state, np.diff(below, axis=0))
+    worth = np.zeros((len(chart.states), period, len(Health)), dtype=np.int64)
+    for state, rows in enumerate(chart.recipes):
+        for number, row in enumerate(rows):
+            for recipe in row:
+                worth[state, number, recipe.health] += 1
+    counted: NDArray[np.int64] = np.einsum("sp,sph->h", by_state, worth)
+    return counted
+
+
+def health_runs(charts: Sequence[SectionChart], start: int, stop: int) -> Iterator[tuple[int, int, Health]]:
+    """Yield (start, stop, health) [array bytes] over [start, stop), ascending, gapless, equal neighbours merged."""
+    held: tuple[int, int, int] | None = None
+    for chart in charts:
+        low, high = max(start, chart.section.array_start), min(stop, chart.section.array_stop)
+        for run in _section_runs(chart, low, high):
+            if held is not None and held[1] == run[0] and held[2] == run[2]:
+                held = (held[0], run[1], held[2])
+                continue
+            if held is not None:
+                yield held[0], held[1], Health(held[2])
+            held = run
+    if held is not None:
+        yield held[0], held[1], Health(held[2])
+
+
+def extents_with(charts: Sequence[SectionChart], healths: frozenset[Health], start: int, stop: int) -> Extents:
+    """Return the bytes of [start, stop) whose health is one of `healths` [array bytes]."""
+    return Extents([(low, high) for low, high, health in health_runs(charts, start, stop) if health in healths])
+
+
+def _section_runs(chart: SectionChart, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of one section, not merged across batches."""
+    zone = chart.section.zone
+    if start >= stop:
+        return
+    uniform = _uniform_health(chart)
+    if uniform is not None:
+        yield start, stop, uniform
+        return
+    first = (start - zone.array_start) // zone.stripe_size
+    last = -(-(stop - zone.array_start) // zone.stripe_size)
+    for low in range(first, last, _STRIPES_AT_ONCE):
+        yield from _batch_runs(chart, low, min(low + _STRIPES_AT_ONCE, last), start, stop)
+
+
+def _uniform_health(chart: SectionChart) -> int | None:
+    """Return the one health of a section where there is only one, so that a healthy array costs nothing."""
+    found = {recipe.health for state in chart.recipes for row in state for recipe in row}
+    return int(found.pop()) if len(found) == 1 else None
+
+
+def _batch_runs(chart: SectionChart, first: int, last: int, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of the stripes [first, last), clipped to [start, stop) [array bytes]."""
+    zone, chunk = chart.section.zone, chart.section.zone.chunk_size
+    n_data, period = zone.table.n_data, zone.table.period
+    inside = (chart.span_start > first * chunk) & (chart.span_start < last * chunk)
+    cuts = np.unique(np.concatenate((np.arange(first, last, dtype=np.int64) * chunk, chart.span_start[inside])))
+    ends = np.append(cuts[1:], last * chunk)
+    state = chart.span_state[np.searchsorted(chart.span_start, cuts, side="right") - 1]
+    worth = np.array([[[recipe.health for recipe in row] for row in rows] for rows in chart.recipes], dtype=np.int64)
+    stripe = cuts // chunk
+    health = worth[state, stripe % period]  # (pieces, n_data)
+    base = zone.array_start + stripe * zone.stripe_size
+    symbol = np.arange(n_data, dtype=np.int64) * chunk
+    piece_start = (base + cuts - stripe * chunk)[:, None] + symbol
+    piece_stop = piece_start + (ends - cuts)[:, None]
+    order = np.argsort(piece_start.reshape(-1), kind="stable")
+    flat_start = np.clip(piece_start.reshape(-1)[order], start, stop)
+    flat_stop = np.clip(piece_stop.reshape(-1)[order], start, stop)
+    flat_health = health.reshape(-1)[order]
+    kept = flat_start < flat_stop
+    flat_start, flat_stop, flat_health = flat_start[kept], flat_stop[kept], flat_health[kept]
+    if not len(flat_start):
+        return
+    changes = np.flatnonzero(np.concatenate(([True], flat_health[1:] != flat_health[:-1])))
+    stops = np.append(flat_start[changes[1:]], flat_stop[-1])
+    yield from zip(flat_start[changes].tolist(), stops.tolist(), flat_health[changes].tolist(), strict=True)

@@ -1,0 +1,258 @@
+"""The virtual array as a `BlockSource`: plan -> read -> (learn, plan again) -> decode.
+
+What is known of the damage is an immutable `Sight`; learning replaces it as a whole, so a reader sees either the old or
+the new one. Damage only grows, and it grows before the answer that it concerns is given, never after. Threads share
+nothing but the sight; each has its own room for plans and scratch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.array.description import ArrayDescription
+from raidfs.block import BlockSource, Requests, check_requests
+from raidfs.engine.account import extents_with
+from raidfs.engine.chart import SectionChart, chart_sections
+from raidfs.engine.damage import Flaw, known_flaws
+from raidfs.engine.fetch import Failure, MemberReader, run_reads
+from raidfs.engine.flatten import flatten, make_work
+from raidfs.engine.health import Health, Policy, Trust
+from raidfs.errors import SourceChanged
+from raidfs.extents import Extents
+from raidfs.kernels.combine import run_sums
+from raidfs.kernels.fused import serve_nowait
+from raidfs.kernels.plan import LOSSES, READS, SCRATCH, SUMS, Chart, Work, plan_window
+
+_SCRATCH = 4 << 20
+"""Scratch bytes per thread; a request that needs more is planned in parts."""
+_SMALLEST = 4096
+"""Parts of a request are not made smaller than this [bytes]."""
+_PATIENCE = 20.0
+"""Seconds until a member that does not answer is rebuilt around."""
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A source whose bytes are a plain file's or device's, readable through its descriptor."""
+
+    @property
+    def fd(self) -> int:
+        """File descriptor, open for reading."""
+
+    def assert_unchanged(self) -> None:
+        """Raise `SourceChanged` when the file is no longer what was opened."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What is known at one moment.
+
+    Attributes:
+        flaws: everything that speaks against the sources.
+        charts: the sections under these flaws.
+        chart: the same for the kernels.
+        generation: how often something was learned.
+    """
+
+    flaws: tuple[Flaw, ...]
+    charts: tuple[SectionChart, ...]
+    chart: Chart
+    generation: int
+
+
+class _Room(threading.local):
+    """Memory of one thread."""
+
+    work: Work | None = None
+    scratch: NDArray[np.uint8]
+
+
+class ArraySource:
+    """The array's bytes. Thread-safe; see the module's docstring."""
+
+    def __init__(
+        self,
+        description: ArrayDescription,
+        sources: Sequence[tuple[int, BlockSource]],
+        policy: Policy = Policy(),
+        *,
+        watch: bool = True,
+        patience: float = _PATIENCE,
+    ) -> None:
+        """Look at an array.
+
+        Args:
+            description: the array.
+            sources: (role, image) of each member that serves.
+            policy: what is served.
+            watch: refuse bytes of files that change while we read them.
+            patience: seconds until a member that does not answer is rebuilt around.
+        """
+        self.description = description
+        self.policy = policy
+        self._roles = [role for role, _ in sources]
+        self._sources = [source for _, source in sources]
+        self._readers = [MemberReader(source) for source in self._sources]
+        self._watched = [source for source in self._sources if watch and isinstance(source, FileSource)]
+        self._patience = patience
+        self._room = _Room()
+        self._learning = threading.Lock()
+        plain = all(isinstance(source, FileSource) for source in self._sources) and len(self._sources) > 0
+        self._fds = (
+            np.array([cast(FileSource, source).fd for source in self._sources], dtype=np.int32) if plain else None
+        )
+        self._sight = self._look(known_flaws(description, self._roles, [source.size for source in self._sources]), 0)
+
+    @property
+    def size(self) -> int:
+        """Size of the array [bytes]."""
+        return self.description.size
+
+    @property
+    def sight(self) -> Sight:
+        """What is known now."""
+        return self._sight
+
+    @property
+    def generation(self) -> int:
+        """How often damage was learned since the array was opened."""
+        return self._sight.generation
+
+    def close(self) -> None:
+        """Let the members' threads end; the sources stay open."""
+        for reader in self._readers:
+            reader.close()
+
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what is known not to be served in [start, stop) [array bytes]."""
+        withheld = frozenset(health for health in Health if health > self.policy.limit)
+        return extents_with(self._sight.charts, withheld, start, stop)
+
+    def warm_up(self) -> None:
+        """Compile the kernels, or load them from their cache."""
+        out = np.zeros(min(512, self.size), dtype=np.uint8)
+        self._serve_nowait(0, out)
+        self._plan((0, len(out)), len(out), self._sight.chart)
+        run_sums(out, self._scratch, np.zeros((0, 4), dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
+
+    def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
+        """Fill `out` from `offset` [array bytes] on if that needs no waiting and nothing is lost; else return False."""
+        if not 0 <= offset <= self.size - len(out):
+            raise ValueError(f"request [{offset}, {offset + len(out)}) outside an array of {self.size} bytes")
+        return self._serve_nowait(offset, out) and self._unchanged()  # in this order: what was read is what was opened
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; see `BlockSource.read_into`. Bytes that the policy withholds are losses."""
+        check_requests(requests, self.size, len(out))
+        lost: list[Extents] = []
+        for offset, length, position in requests.tolist():
+            part = out[position : position + length]
+            if length and not self.try_read_into(offset, part):
+                lost.append(self._read_slowly(offset, part).shift(position))
+        return Extents().union(*lost)
+
+    def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
+        """Take (source, image bytes, reason) as unreadable from now on."""
+        flaws = tuple(Flaw(source, extents, Trust.NONE, reason) for source, extents, reason in failures)
+        with self._learning:
+            self._sight = self._look((*self._sight.flaws, *flaws), self._sight.generation + 1)
+
+    def _look(self, flaws: tuple[Flaw, ...], generation: int) -> Sight:
+        charts = chart_sections(self.description, self._roles, flaws)
+        return Sight(flaws, charts, flatten(charts), generation)
+
+    def _unchanged(self) -> bool:
+        """Erase members that changed under us, before they are read."""
+        intact = True
+        for source in self._watched:
+            try:
+                source.assert_unchanged()
+            except SourceChanged as error:
+                number = self._sources.index(cast(BlockSource, source))
+                self._watched = [each for each in self._watched if each is not source]
+                self.learn([(number, Extents.span(0, 1 << 62), str(error))])
+                intact = False
+        return intact
+
+    def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> bool:
+        if self._fds is None:
+            return False
+        work, scratch = self._work, self._scratch
+        limit = int(self.policy.limit)
+        return bool(serve_nowait(self._sight.chart, work, self._fds, out, scratch, offset, limit))
+
+    def _read_slowly(self, offset: int, out: NDArray[np.uint8]) -> Extents:
+        """Go through the plan in Python, in parts where it does not fit."""
+        lost: list[Extents] = []
+        done, part = 0, len(out)
+        while done < len(out):
+            part = min(part, len(out) - done)
+            losses = self._read_part(offset + done, out[done : done + part])
+            if losses is None:
+                assert part > _SMALLEST, "a plan of one page must fit"
+                part = max(_SMALLEST, part // 2)
+                continue
+            lost.append(losses.shift(done))
+            done += part
+        return Extents().union(*lost)
+
+    def _read_part(self, offset: int, out: NDArray[np.uint8]) -> Extents | None:
+        """Serve one part; None: its plan does not fit, make it smaller."""
+        absent: tuple[Flaw, ...] = ()
+        while True:
+            sight = self._sight
+            chart = sight.chart if not absent else self._look((*sight.flaws, *absent), -1).chart
+            work = self._plan((offset, offset + len(out)), len(out), chart)
+            if work is None:
+                return None
+            reads = work.reads[: work.used[READS]].copy()
+            losses = Extents(work.losses[: work.used[LOSSES], :2])
+            arena = np.zeros(int(work.used[SCRATCH]), dtype=np.uint8)
+            failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
+            if failures or not self._unchanged():
+                absent += self._absent(failures)
+                continue
+            size = len(out)
+            run_sums(arena[:size], arena[size:], work.sums[: work.used[SUMS]], work.terms)
+            out[:] = arena[:size]
+            for start, stop in losses:
+                out[start:stop] = 0
+            return losses
+
+    def _absent(self, failures: Sequence[Failure]) -> tuple[Flaw, ...]:
+        """Learn lasting failures; return the passing ones as flaws for this request."""
+        lasting = [(each.source, each.extents, "could not be read") for each in failures if each.lasting]
+        if lasting:
+            self.learn(lasting)
+        everything = Extents.span(0, 1 << 62)
+        return tuple(
+            Flaw(each.source, everything, Trust.NONE, "did not answer in time") for each in failures if not each.lasting
+        )
+
+    def _plan(self, window: tuple[int, int], length: int, chart: Chart) -> Work | None:
+        """Plan a whole window into this thread's room; None: it does not fit."""
+        work = self._work
+        start, stop = window
+        room = (length, length + _SCRATCH)
+        planned = plan_window(chart, work, (start, stop, 0), int(self.policy.limit), room)
+        return work if planned == stop - start else None
+
+    @property
+    def _work(self) -> Work:
+        if self._room.work is None:
+            self._room.work = make_work(self._sight.chart)
+            self._room.scratch = np.zeros(_SCRATCH, dtype=np.uint8)
+        return self._room.work
+
+    @property
+    def _scratch(self) -> NDArray[np.uint8]:
+        if self._room.work is None:
+            self._room.work = make_work(self._sight.chart)
+            self._room.scratch = np.zeros(_SCRATCH, dtype=np.uint8)
+        return self._room.scratch

@@ -1,0 +1,126 @@
+"""What is known against each member's bytes, with the reason: flaws in, trust per range out.
+
+A flaw is physical (it counts for both geometries) or holds for one side of a reshape only: a place that was rewritten
+in the new geometry is good there and gone for the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.array.description import ArrayDescription, Member, State
+from raidfs.engine.health import Trust
+from raidfs.extents import Extents
+from raidfs.geometry.reshape import Side, at_risk_rows, rewritten_rows
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Something that speaks against bytes of one source.
+
+    Attributes:
+        source: index of the source.
+        extents: [image bytes].
+        trust: what is left of the trust in them, never SURE.
+        reason: one clause for `explain`.
+        side: the geometry for which it holds; None: for all.
+    """
+
+    source: int
+    extents: Extents
+    trust: Trust
+    reason: str
+    side: Side | None = None
+
+
+def known_flaws(description: ArrayDescription, roles: Sequence[int], sizes: Sequence[int]) -> tuple[Flaw, ...]:
+    """Collect what is known without reading.
+
+    Args:
+        description: the array.
+        roles: role of each source.
+        sizes: size of each source [bytes].
+    """
+    serving = description.serving
+    flaws: list[Flaw] = []
+    for source, (role, size) in enumerate(zip(roles, sizes, strict=True)):
+        flaws += _flaws_of_member(description, serving[role], source, size)
+        flaws += _flaws_of_reshape(description, serving[role], source)
+    return tuple(flaw for flaw in flaws if flaw.extents)
+
+
+def _flaws_of_member(description: ArrayDescription, member: Member, source: int, size: int) -> Iterable[Flaw]:
+    """What the member's own state says against it."""
+    end = max(member.data_offset, member.new_data_offset) + description.component_size
+    everything = Extents.span(0, max(end, size))
+    yield Flaw(source, Extents.span(size, end), Trust.NONE, f"the image ends at {size} bytes")
+    yield Flaw(source, member.bad_blocks, Trust.NONE, "in the member's bad-block log")
+    if member.state is State.DAMAGED:
+        yield Flaw(source, everything, Trust.DOUBTFUL, "the member's superblock is damaged")
+    if description.withheld:
+        yield Flaw(source, everything, Trust.DOUBTFUL, description.withheld)
+    if member.recovered_to is not None:
+        beyond = Extents.span(member.new_data_offset + member.recovered_to, end)
+        yield Flaw(source, beyond, Trust.NONE, "beyond the member's recovery offset")
+        if description.reshape is not None:
+            # a reshape fills such a member with the new geometry only (md.c, raid5.c: it never held the old one)
+            yield Flaw(source, everything, Trust.NONE, "the member never held the old geometry", Side.BEFORE)
+
+
+def _flaws_of_reshape(description: ArrayDescription, member: Member, source: int) -> Iterable[Flaw]:
+    """What the new geometry did to the old one on this member."""
+    reshape = description.reshape
+    if reshape is None or member.role is None or member.role >= reshape.after.raid_disks:
+        return
+    shift = member.new_data_offset
+    gone = rewritten_rows(description).shift(shift)
+    yield Flaw(source, gone, Trust.NONE, "rewritten in the new geometry", Side.BEFORE)
+    risk = at_risk_rows(description).shift(shift)
+    reason = "the kernel may have rewritten this place without recording it"
+    yield Flaw(source, risk, Trust.DOUBTFUL, reason, Side.BEFORE)
+
+
+def flaws_at(flaws: Iterable[Flaw], source: int, side: Side, offset: int) -> list[Flaw]:
+    """Return what speaks against one byte [image bytes] of a source for one geometry."""
+    return [
+        flaw
+        for flaw in flaws
+        if flaw.source == source and flaw.side in (None, side) and flaw.extents.overlaps(offset, offset + 1)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class TrustMap:
+    """Trust as a function of position.
+
+    Attributes:
+        start: int64 (k,), ascending, start[0] <= 0: where a value begins to hold [bytes of its space].
+        trust: uint8 (k,): the value from there on.
+    """
+
+    start: NDArray[np.int64]
+    trust: NDArray[np.uint8]
+
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Look up many positions >= 0; uint8 (n,)."""
+        values: NDArray[np.uint8] = self.trust[np.searchsorted(self.start, positions, side="right") - 1]
+        return values
+
+
+def trust_map(ranges: Sequence[tuple[Extents, Trust]]) -> TrustMap:
+    """Lay ranges over each other; the least trust wins, SURE where there is none."""
+    cuts = [extents.boundaries() for extents, _ in ranges]
+    start = np.unique(np.concatenate([np.array([np.iinfo(np.int64).min], dtype=np.int64), *cuts]))
+    trust = np.zeros(len(start), dtype=np.uint8)
+    for extents, value in ranges:
+        inside = np.searchsorted(extents.boundaries(), start, side="right") % 2 == 1
+        trust[inside] = np.maximum(trust[inside], np.uint8(value))
+    return TrustMap(start, trust)
+
+
+NO_TRUST = trust_map([(Extents.span(-(1 << 62), 1 << 62), Trust.NONE)])
+"""Of a role that no source serves."""

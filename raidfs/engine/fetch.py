@@ -1,0 +1,139 @@
+"""Running the reads of a plan: one thread and queue per member, so that a slow or hanging one delays no other.
+
+A read that is not answered by its deadline counts, for this request, as failed; its late answer goes into memory of its
+own and is dropped. A member that still owes an answer is not asked again until it has given it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.block import BlockSource, Requests
+from raidfs.errors import SourceError
+from raidfs.extents import Extents
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Reads that brought no data.
+
+    Attributes:
+        source: index of the source.
+        extents: [image bytes].
+        lasting: the bytes are lost for good; else only for this request (the member did not answer in time).
+    """
+
+    source: int
+    extents: Extents
+    lasting: bool
+
+
+@dataclass
+class _Job:
+    """The reads of one request from one source."""
+
+    requests: Requests
+    length: int
+    data: NDArray[np.uint8] = field(init=False)
+    lost: Extents = field(init=False, default_factory=Extents)
+    gone: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class MemberReader:
+    """Reads one source in a thread of its own, started at the first read."""
+
+    def __init__(self, source: BlockSource) -> None:
+        """Wrap a source; nothing is started yet."""
+        self._source = source
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._overdue: _Job | None = None
+
+    def submit(self, requests: Requests, length: int) -> _Job | None:
+        """Queue reads into fresh memory of `length` bytes; None: the member still owes an answer to an overdue read."""
+        with self._lock:
+            if self._overdue is not None:
+                if not self._overdue.done.is_set():
+                    return None
+                self._overdue = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="raidfs-member", daemon=True)
+                self._thread.start()
+        job = _Job(requests, length)
+        self._jobs.put(job)
+        return job
+
+    def wait(self, job: _Job, deadline: float) -> bool:
+        """Wait for a job until `deadline` (time.monotonic); False: not in time, and the member is overdue now."""
+        if job.done.wait(max(0.0, deadline - time.monotonic())):
+            return True
+        with self._lock:
+            self._overdue = job
+        return False
+
+    def close(self) -> None:
+        """Let the thread end after what is queued; does not wait for it."""
+        if self._thread is not None:
+            self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.data = np.zeros(job.length, dtype=np.uint8)
+            try:
+                job.lost = self._source.read_into(job.requests, job.data)
+            except SourceError:
+                job.gone = True
+            job.done.set()
+
+
+def run_reads(
+    readers: Sequence[MemberReader], reads: NDArray[np.int64], arena: NDArray[np.uint8], patience: float
+) -> list[Failure]:
+    """Fill the arena.
+
+    Args:
+        readers: by source.
+        reads: int64 (k, 4): source, offset [image bytes], length [bytes], position [arena bytes].
+        arena: uint8 (m,).
+        patience: seconds until a read counts as failed.
+
+    Returns:
+        What failed; empty: everything is in the arena.
+    """
+    deadline = time.monotonic() + patience
+    pending = []
+    failures = []
+    for source in np.unique(reads[:, 0]).tolist():
+        mine = reads[reads[:, 0] == source]
+        ends = np.cumsum(mine[:, 2])
+        requests = np.stack((mine[:, 1], mine[:, 2], ends - mine[:, 2]), axis=1)
+        pending.append((source, mine, requests, readers[source].submit(requests, int(ends[-1]))))
+    for source, mine, requests, job in pending:
+        asked = Extents(np.stack((mine[:, 1], mine[:, 1] + mine[:, 2]), axis=1))
+        if job is None or not readers[source].wait(job, deadline):
+            failures.append(Failure(source, asked, lasting=False))
+        elif job.gone:
+            failures.append(Failure(source, asked, lasting=True))
+        elif job.lost:
+            failures.append(Failure(source, _image_extents(job.lost, requests), lasting=True))
+        else:
+            for (_, _, length, position), at in zip(mine.tolist(), requests[:, 2].tolist(), strict=True):
+                arena[position : position + length] = job.data[at : at + length]
+    return failures
+
+
+def _image_extents(lost: Extents, requests: Requests) -> Extents:
+    """Translate losses from buffer to image bytes."""
+    found = Extents()
+    for offset, length, position in requests.tolist():
+        found = found.union(lost.clip(position, position + length).shift(offset - position))
+    return found

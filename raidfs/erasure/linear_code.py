@@ -1,0 +1,88 @@
+"""Redundancy as a linear code: every stripe satisfies check equations, and what is missing is solved from them.
+
+A stripe's cells c_0 .. c_(w-1) satisfy, for every check row h:  sum h_i * c_i = 0  over GF(2^8). RAID5 has one row
+(all ones), RAID6 a second one (g ** exponent of each data symbol, 0 for P, 1 for Q), a mirror one row per further copy.
+Recovering a cell = a combination of rows that is zero at all other erased cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from raidfs.erasure.gf256 import inverse, multiply, power
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand: `coefficient` times the content of `cell`."""
+
+    cell: int
+    coefficient: int
+
+
+@dataclass(frozen=True)
+class LinearCode:
+    """Check equations of a stripe.
+
+    Attributes:
+        checks: one row per equation, one coefficient per cell; rows that need fewer multiplications first.
+    """
+
+    checks: tuple[tuple[int, ...], ...]
+
+    @property
+    def width(self) -> int:
+        """Number of cells."""
+        return len(self.checks[0]) if self.checks else 0
+
+
+def parity_code(n_data: int, n_parity: int, exponents: tuple[int, ...]) -> LinearCode:
+    """Return the code of a stripe of `n_data` data symbols, then P, then Q if `n_parity` is 2.
+
+    Args:
+        n_data: data symbols per stripe.
+        n_parity: 1 or 2.
+        exponents: of each data symbol in Q; unused where there is no Q.
+    """
+    p_row = (1,) * n_data + (1,) + (0,) * (n_parity - 1)
+    if n_parity == 1:
+        return LinearCode((p_row,))
+    return LinearCode((p_row, (*(power(exponent) for exponent in exponents), 0, 1)))
+
+
+@lru_cache(maxsize=1 << 16)
+def recover(code: LinearCode, erased: frozenset[int], wanted: int) -> tuple[Term, ...] | None:
+    """Solve for one erased cell.
+
+    Args:
+        code: the stripe's equations.
+        erased: cells that have no content; `wanted` is one of them.
+        wanted: the cell to compute.
+
+    Returns:
+        Terms over cells that are not erased, whose sum is the wanted cell; None: the equations do not determine it.
+    """
+    row = _eliminate([list(check) for check in code.checks], sorted(erased - {wanted}), wanted)
+    if row is None:
+        return None
+    scale = inverse(row[wanted])
+    return tuple(Term(cell, multiply(scale, c)) for cell, c in enumerate(row) if c and cell != wanted)
+
+
+def _eliminate(rows: list[list[int]], unknowns: list[int], wanted: int) -> list[int] | None:
+    """Gaussian elimination: return a combination of the rows without any of the unknowns but with the wanted cell."""
+    for unknown in unknowns:
+        pivot = next((row for row in rows if row[unknown]), None)
+        if pivot is None:
+            continue
+        rows = [_cancel(row, pivot, unknown) for row in rows if row is not pivot]
+    return next((row for row in rows if row[wanted]), None)
+
+
+def _cancel(row: list[int], pivot: list[int], column: int) -> list[int]:
+    """Add the multiple of `pivot` that makes `row` zero at `column`."""
+    if not row[column]:
+        return row
+    factor = multiply(row[column], inverse(pivot[column]))
+    return [a ^ multiply(factor, b) for a, b in zip(row, pivot, strict=True)]

@@ -1,0 +1,91 @@
+"""Every deliberate error of raidfs; whatever else escapes is a bug in raidfs.
+
+    RaidfsError                     one sentence for the user: what, where, what next
+     +- SourceError                 a member image cannot be opened, or has gone
+     |   +- SourceInUse             somebody else may be writing to it
+     |   +- SourceChanged           its bytes are no longer those that were opened
+     +- MetadataError               superblocks are needed but not usable
+     |   +- NoSuperblock            no image holds any
+     |   +- UnsupportedMetadata     valid, but a feature we refuse to guess about
+     +- AssemblyError               the claims do not give one array
+     |   +- AmbiguousArray          several arrays; carries the choices
+     |   +- InconsistentDescription the description contradicts itself
+     +- GeometryError               an impossible or unknown shape
+     +- OutputError                 what we were asked to write cannot be written
+     +- MountError                  the mount cannot be made or ended
+     +- UsageError                  the command line does not make sense
+     +- Interrupted                 the user stopped us (Ctrl-C); carries how to go on
+
+Damage of the media is never an exception: it is a value (`raidfs.extents.Extents` of losses). Disagreement on disk is
+a value too (`raidfs.array.finding.Finding`).
+"""
+
+from __future__ import annotations
+
+
+class RaidfsError(Exception):
+    """Root of all deliberate errors; `str()` is one sentence for the user."""
+
+
+class SourceError(RaidfsError):
+    """A member image cannot be opened, or has gone while it was read."""
+
+
+class SourceInUse(SourceError):
+    """A member is mounted, part of a running array, or held by another device."""
+
+
+class SourceChanged(SourceError):
+    """Size or modification time of a member is no longer what it was when it was opened."""
+
+
+class MetadataError(RaidfsError):
+    """Superblocks are needed but not usable."""
+
+
+class NoSuperblock(MetadataError):
+    """None of the images holds a superblock."""
+
+
+class UnsupportedMetadata(MetadataError):
+    """A superblock is valid, but uses a feature that raidfs refuses to guess about."""
+
+
+class AssemblyError(RaidfsError):
+    """What the members claim does not give one array."""
+
+
+class AmbiguousArray(AssemblyError):
+    """The images hold members of several arrays and none was chosen.
+
+    Attributes:
+        choices: one line per array, to be listed below the message.
+    """
+
+    def __init__(self, message: str, choices: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.choices = choices
+
+
+class InconsistentDescription(AssemblyError):
+    """The values of an array description contradict each other."""
+
+
+class GeometryError(RaidfsError):
+    """A shape is impossible (overlapping cells) or unknown to raidfs."""
+
+
+class OutputError(RaidfsError):
+    """A file that we were asked to write cannot or must not be written."""
+
+
+class MountError(RaidfsError):
+    """The mount cannot be made or cannot be ended."""
+
+
+class UsageError(RaidfsError):
+    """The command line does not make sense."""
+
+
+class Interrupted(RaidfsError):
+    """The user stopped the command; the message says what is left and how to go on."""

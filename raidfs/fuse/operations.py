@@ -1,0 +1,222 @@
+"""Protocol adapter between the kernel's requests and the node tree: inode <-> node.
+
+How a read is answered is the business of `raidfs.fuse.reading`. Runs in the thread of the event loop; texts and
+extended attributes, which may take a while, are asked for in other threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import pyfuse3
+from pyfuse3 import (
+    EntryAttributes,
+    FileHandleT,
+    FileInfo,
+    FileNameT,
+    FlagT,
+    FUSEError,
+    InodeT,
+    ModeT,
+    ReaddirToken,
+    RequestContext,
+    StatvfsData,
+    XAttrNameT,
+)
+
+from raidfs.fuse.mountpoint import PID_XATTR
+from raidfs.fuse.options import MountOptions
+from raidfs.fuse.reading import OpenSource, Reading, opened
+from raidfs.units import SECTOR
+from raidfs.view.node import Directory, FileNode, Node, TextNode, mode_of
+
+_FOREVER = 86400.0
+"""Seconds for which the kernel may keep what never changes."""
+_BLOCK = 4096
+
+
+async def _refuse(*arguments: object) -> NoReturn:
+    """Refuse: nothing can be written."""
+    raise FUSEError(errno.EROFS)
+
+
+_REFUSE: Any = _refuse
+"""The one answer to every request that would change something, whatever its parameters."""
+
+
+class TreeOperations(pyfuse3.Operations):
+    """Serves a tree of nodes, which never changes its shape."""
+
+    def __init__(self, root: Directory, options: MountOptions) -> None:
+        """Number the nodes of `root`; nothing is read or rendered yet."""
+        super().__init__()
+        self._nodes: dict[int, Node] = {}
+        self._entries: dict[int, dict[bytes, InodeT]] = {}
+        self._parents: dict[int, InodeT] = {}
+        self._number(root, itertools.count(pyfuse3.ROOT_INODE), pyfuse3.ROOT_INODE)
+        self._options = options
+        self._owner = options.owner
+        self._reading = Reading()
+        self._handles = itertools.count(1)
+        self._files: dict[int, OpenSource] = {}
+        self._texts: dict[int, memoryview] = {}
+
+    def _number(self, node: Node, inodes: Iterator[int], parent: InodeT) -> InodeT:
+        inode = InodeT(next(inodes))
+        self._nodes[inode], self._parents[inode] = node, parent
+        if isinstance(node, Directory):
+            entries = node.entries.items()
+            self._entries[inode] = {os.fsencode(name): self._number(entry, inodes, inode) for name, entry in entries}
+        return inode
+
+    # ------------------------------------------------------------------------------------------------ names, attributes
+
+    async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
+        """Find an entry of a directory."""
+        if name == b".":
+            return await self.getattr(parent_inode, ctx)
+        if name == b"..":
+            return await self.getattr(self._parents[parent_inode], ctx)
+        inode = self._entries.get(parent_inode, {}).get(name)
+        if inode is None:
+            raise FUSEError(errno.ENOENT)
+        return await self.getattr(inode, ctx)
+
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        """Do nothing: inodes live as long as the mount."""
+
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        """Return the attributes of a node."""
+        node = self._node(inode)
+        if isinstance(node, TextNode):
+            return self._attributes(inode, len(await self._reading.in_thread(node.render)))
+        return self._attributes(inode, node.source.size if isinstance(node, FileNode) else 0)
+
+    def _node(self, inode: InodeT) -> Node:
+        try:
+            return self._nodes[inode]
+        except KeyError:
+            raise FUSEError(errno.ENOENT) from None
+
+    def _attributes(self, inode: InodeT, size: int) -> EntryAttributes:
+        node = self._nodes[inode]
+        entry = EntryAttributes()
+        entry.st_ino = inode
+        entry.st_mode = ModeT(mode_of(node))
+        entry.st_nlink = 2 if isinstance(node, Directory) else 1
+        entry.st_uid, entry.st_gid = self._owner
+        entry.st_size = size
+        # the kernel caches, and fails, in these units
+        entry.st_blksize = _BLOCK
+        entry.st_blocks = -(-size // SECTOR)
+        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
+        entry.generation = 0
+        entry.entry_timeout = _FOREVER
+        # a text's size changes when damage is learned
+        entry.attr_timeout = 0.0 if isinstance(node, TextNode) else _FOREVER
+        return entry
+
+    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        """Return an extended attribute; the node is asked for names of ours only."""
+        if name.startswith(b"user.raidfs."):
+            value = (await self._xattrs(inode)).get(os.fsdecode(name))
+            if value is not None:
+                return value
+        raise FUSEError(pyfuse3.ENOATTR)
+
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
+        """Name the extended attributes."""
+        return [XAttrNameT(os.fsencode(name)) for name in await self._xattrs(inode)]
+
+    async def _xattrs(self, inode: InodeT) -> Mapping[str, bytes]:
+        xattrs = await self._reading.in_thread(self._node(inode).xattrs)
+        return {**xattrs, PID_XATTR: str(os.getpid()).encode()} if inode == pyfuse3.ROOT_INODE else xattrs
+
+    async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
+        """Grant everything but writing (the kernel has checked the permissions)."""
+        if mode & os.W_OK:
+            raise FUSEError(errno.EROFS)
+        return True
+
+    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+        """Report a full file system of the size of its files."""
+        total = sum(node.source.size for node in self._nodes.values() if isinstance(node, FileNode))
+        answer = StatvfsData()
+        answer.f_bsize = answer.f_frsize = _BLOCK
+        answer.f_blocks = -(-total // _BLOCK)
+        answer.f_bfree = answer.f_bavail = answer.f_ffree = answer.f_favail = 0
+        answer.f_files = len(self._nodes)
+        answer.f_namemax = 255
+        return answer
+
+    # ------------------------------------------------------------------------------------------------------ directories
+
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        """Open a directory; its handle is its inode."""
+        if inode not in self._entries:
+            raise FUSEError(errno.ENOTDIR)
+        return FileHandleT(inode)
+
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+        """List a directory from its entry number `start_id` on."""
+        for position, (name, inode) in enumerate(self._entries[fh].items()):
+            if position < start_id:
+                continue
+            node = self._nodes[inode]
+            # the size of a text is asked for again before it is shown, so a listing need not render it
+            size = node.source.size if isinstance(node, FileNode) else 0
+            if not pyfuse3.readdir_reply(token, FileNameT(name), self._attributes(inode, size), position + 1):
+                return
+
+    async def releasedir(self, fh: FileHandleT) -> None:
+        """Close a directory."""
+
+    async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
+        """Do nothing: there is nothing to write."""
+
+    # ------------------------------------------------------------------------------------------------------------ files
+
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        """Open a file for reading; a text is rendered now, and stays as it is for this handle."""
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+            raise FUSEError(errno.EROFS)
+        node = self._node(inode)
+        if isinstance(node, Directory):
+            raise FUSEError(errno.EISDIR)
+        handle = FileHandleT(next(self._handles))
+        if isinstance(node, TextNode):
+            self._texts[handle] = memoryview(await self._reading.in_thread(node.render))
+            # read by what it holds, not by the size that was true when the kernel asked
+            return FileInfo(fh=handle, direct_io=True, keep_cache=False)
+        self._files[handle] = opened(node.source)
+        return FileInfo(fh=handle, direct_io=self._options.direct_io, keep_cache=True)
+
+    async def read(  # type: ignore[override]  # declared to return bytes, sends any buffer without a copy
+        self, fh: FileHandleT, off: int, size: int
+    ) -> memoryview:
+        """Return exactly the requested bytes, clipped at the end of the file, or fail as a whole."""
+        file = self._files.get(fh)
+        if file is None:
+            return self._texts[fh][off : off + size]
+        return await self._reading.read(file, off, size)
+
+    async def release(self, fh: FileHandleT) -> None:
+        """Close a file."""
+        self._files.pop(fh, None)
+        self._texts.pop(fh, None)
+
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        """Do nothing: there is nothing to write."""
+
+    # ------------------------------------------------------------------------------------ what is not there, or writes
+
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> NoReturn:
+        """Refuse: there are no symbolic links."""
+        raise FUSEError(errno.EINVAL)
+
+    setattr = mknod = mkdir = unlink = rmdir = symlink = rename = link = _REFUSE
+    write = create = setxattr = removexattr = _REFUSE

@@ -1,0 +1,186 @@
+"""An array in the middle of a reshape: two geometries, cut at the position; and what the cut cannot tell for sure.
+
+    forward                                              backward
+    array    0 ........ position ........ size           0 ........ position ........ size
+                after  |    before                          before |    after
+
+The new geometry is written over the members from one end. On disk the recorded position may lag behind what was really
+written; the kernel bounds the lag so that old data stay whole, except where it relies on a backup. `lag_limit` follows
+its rule; rows that may have been rewritten without record are the *at-risk rows*. Where there are none the recorded
+position is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.array.description import ArrayDescription, Direction, Reshape
+from raidfs.extents import Extents
+from raidfs.geometry.geometry import Zone, zone_of
+from raidfs.units import SECTOR, align_down
+
+_STEPS_AT_ONCE = 1 << 16
+"""Steps of the kernel's loop that are examined together."""
+
+
+class Side(Enum):
+    """Which geometry a section has; the value is its name in reports."""
+
+    ONLY = "only"
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A run of the array in which one geometry is in force.
+
+    Attributes:
+        array_start, array_stop: [array bytes]; not necessarily at stripe borders.
+        side: which geometry.
+        zone: the geometry, which itself covers the whole component.
+        raid_disks: number of its roles.
+    """
+
+    array_start: int
+    array_stop: int
+    side: Side
+    zone: Zone
+    raid_disks: int
+
+
+def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
+    """Cut the array at its reshape position; sections without bytes are left out.
+
+    Raises:
+        GeometryError: a shape is impossible.
+    """
+    size = description.size
+    reshape = description.reshape
+    if reshape is None:
+        zone = zone_of(description.shape, description.component_size)
+        return (Section(0, size, Side.ONLY, zone, description.shape.raid_disks),)
+    cut = min(reshape.position, size)
+    order = (Side.AFTER, Side.BEFORE) if reshape.direction is Direction.FORWARD else (Side.BEFORE, Side.AFTER)
+    shapes = {Side.BEFORE: reshape.before, Side.AFTER: reshape.after}
+    return tuple(
+        Section(start, stop, side, zone_of(shapes[side], description.component_size), shapes[side].raid_disks)
+        for side, start, stop in zip(order, (0, cut), (cut, size), strict=True)
+        if start < stop
+    )
+
+
+def rewritten_rows(description: ArrayDescription) -> Extents:
+    """Return the rows that certainly hold the new geometry, as recorded [component bytes of the new geometry]."""
+    reshape = description.reshape
+    if reshape is None:
+        return Extents()
+    front = reshape.position // reshape.after.n_data
+    if reshape.direction is Direction.FORWARD:
+        return Extents.span(0, front)
+    return Extents.span(front, description.component_size)
+
+
+def at_risk_rows(description: ArrayDescription) -> Extents:
+    """Return the rows that the kernel may have rewritten without record [component bytes of the new geometry].
+
+    Bounded by `lag_limit`; on a member of the new geometry, what lies there may be old or new.
+    """
+    reshape = description.reshape
+    if reshape is None:
+        return Extents()
+    limit = lag_limit(description)
+    low, high = sorted((reshape.position, limit))
+    return Extents.span(low // reshape.after.n_data, high // reshape.after.n_data)
+
+
+def at_risk_bytes(description: ArrayDescription) -> Extents:
+    """Return the old-geometry array bytes whose own place, or whose stripe, touches the at-risk rows [array bytes].
+
+    Empty: the recorded position is exact.
+    """
+    reshape = description.reshape
+    if reshape is None:
+        return Extents()
+    before = reshape.before
+    rows = at_risk_rows(description)
+    touched = [
+        rows.shift(member.new_data_offset - member.data_offset)
+        for role, member in description.serving.items()
+        if role < min(before.raid_disks, reshape.after.raid_disks)
+    ]
+    stripes = [
+        (align_down(max(start, 0), before.chunk_size), stop + -stop % before.chunk_size)
+        for start, stop in Extents().union(*touched)
+        if stop > 0
+    ]
+    data = [(start * before.n_data, stop * before.n_data) for start, stop in stripes]
+    old = (reshape.position, description.size) if reshape.direction is Direction.FORWARD else (0, reshape.position)
+    return Extents(data).clip(*old)
+
+
+def lag_limit(description: ArrayDescription) -> int:
+    """Return how far the reshape can have come while the recorded position is what it is [array bytes].
+
+    The kernel steps by whole new stripes and insists on recording the position as soon as the next step would destroy
+    old data that a restart from the recorded one needs (`raid5.c: reshape_request`). Forward: an upper bound >=
+    position;
+    backward: a lower bound <= position.
+    """
+    reshape = description.reshape
+    if reshape is None:
+        return description.size
+    forward = reshape.direction is Direction.FORWARD
+    step = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
+    end = description.component_size * reshape.after.n_data if forward else 0
+    end = align_down(end, step)
+    n_steps = abs(end - reshape.position) // step
+    # raid5.c takes what is left, from the position to the end, in steps; a position beyond the end has no lag
+    if forward and reshape.position >= end:
+        return reshape.position
+    shift = _offset_shift(description)
+    for first in range(0, n_steps + 1, _STEPS_AT_ONCE):
+        ahead = np.arange(first, min(first + _STEPS_AT_ONCE, n_steps + 1), dtype=np.int64) * step
+        progress = reshape.position + (ahead if forward else -ahead)
+        stops = _insists(reshape, progress, shift)
+        if stops.any():
+            return int(progress[int(np.argmax(stops))])
+    return end
+
+
+def _offset_shift(description: ArrayDescription) -> int:
+    """The kernel's `min_offset_diff` over the members: the least room in the direction of travel [bytes, signed]."""
+    shifts = [member.new_data_offset - member.data_offset for member in description.serving.values()]
+    if not shifts or description.reshape is None:
+        return 0
+    return max(shifts) if description.reshape.direction is Direction.FORWARD else min(shifts)
+
+
+def _insists(reshape: Reshape, progress: NDArray[np.int64], shift: int) -> NDArray[np.bool_]:
+    """Tell at which progress [array bytes] the kernel would record the position before going on (`reshape_request`)."""
+    rows = max(reshape.before.chunk_size, reshape.after.chunk_size)
+    old, new = reshape.before.n_data, reshape.after.n_data
+    if reshape.direction is Direction.FORWARD:
+        write = _per_member(progress, new) + rows
+        read = np.maximum(0, _per_member(progress, old) - rows)
+        safe = np.maximum(0, _per_member(np.int64(reshape.position), old) - rows)
+    else:
+        write = _per_member(progress, new) - rows
+        read = _per_member(progress, old) + rows
+        safe = _per_member(np.int64(reshape.position), old) + rows
+    if shift < 0:
+        read, safe = read - shift, safe - shift
+    else:
+        write = write + shift
+    if reshape.direction is Direction.FORWARD:
+        return (safe < write) & (read > write)
+    return (safe > write) & (read < write)
+
+
+def _per_member(array_bytes: NDArray[np.int64] | np.int64, n_data: int) -> NDArray[np.int64]:
+    """Divide as the kernel does, in whole sectors."""
+    return np.asarray(array_bytes // SECTOR // n_data * SECTOR, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""What is told about an array: facts gathered once, renderers that only print them."""

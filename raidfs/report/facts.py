@@ -1,0 +1,34 @@
+"""Everything that a report states, gathered once, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raidfs.array.description import ArrayDescription
+from raidfs.engine.account import Account
+from raidfs.extents import Extents
+from raidfs.finding import Finding
+from raidfs.geometry.reshape import at_risk_bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is told.
+
+    Attributes:
+        description: the array.
+        account: its bytes by health.
+        findings: worst first.
+        undecided: array bytes that the recorded reshape position leaves open; empty: the position is exact.
+    """
+
+    description: ArrayDescription
+    account: Account
+    findings: tuple[Finding, ...]
+    undecided: Extents
+
+
+def gather(description: ArrayDescription, account: Account, findings: Sequence[Finding]) -> Facts:
+    """Gather the facts of an array."""
+    return Facts(description, account, tuple(findings), at_risk_bytes(description))

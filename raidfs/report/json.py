@@ -1,0 +1,97 @@
+"""Facts as JSON: stable keys, lower_snake_case, all sizes in bytes, no dates of today."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
+from raidfs.array.shape import Shape
+from raidfs.extents import Extents
+from raidfs.report.facts import Facts
+
+SCHEMA_VERSION = 1
+
+
+def render_json(facts: Facts) -> str:
+    """Return the facts as one JSON document, ending in a newline."""
+    return json.dumps(as_data(facts), indent=2) + "\n"
+
+
+def as_data(facts: Facts) -> dict[str, Any]:
+    """Return the facts as plain dictionaries and lists; see `interface` in the documentation for the keys."""
+    description, account = facts.description, facts.account
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "array": {
+            "uuid": description.uuid,
+            "name": description.name,
+            "metadata": description.metadata,
+            **_shape(description.shape),
+            "component_size": description.component_size,
+            "size": description.size,
+            "events": description.events,
+            "clean": description.resync_offset is None,
+            "missing_roles": list(description.missing_roles),
+        },
+        "reshape": None if description.reshape is None else _reshape(description, description.reshape, facts.undecided),
+        "members": [_member(member) for member in description.members],
+        "findings": [
+            {"severity": each.severity.word, "subject": each.subject, "message": each.message}
+            for each in facts.findings
+        ],
+        "account": {
+            "good": account.good,
+            "rebuilt": account.rebuilt,
+            "unproven": account.unproven,
+            "doubtful": account.doubtful,
+            "lost": account.lost,
+        },
+    }
+
+
+def _shape(shape: Shape) -> dict[str, Any]:
+    return {
+        "level": shape.level.title,
+        "layout": shape.layout,
+        "chunk_size": shape.chunk_size,
+        "raid_disks": shape.raid_disks,
+    }
+
+
+def _reshape(description: ArrayDescription, reshape: Reshape, undecided: Extents) -> dict[str, Any]:
+    cut = min(reshape.position, description.size)
+    low, high = Extents.span(0, cut), Extents.span(cut, description.size)
+    new, old = (low, high) if reshape.direction is Direction.FORWARD else (high, low)
+    return {
+        "position": reshape.position,
+        "position_source": reshape.position_source,
+        "direction": reshape.direction.value,
+        "before": _shape(reshape.before),
+        "after": _shape(reshape.after),
+        "front": {
+            "proven_new": _ranges(new.difference(undecided)),
+            "undecided": _ranges(undecided),
+            "proven_old": _ranges(old.difference(undecided)),
+        },
+    }
+
+
+def _ranges(extents: Extents) -> list[list[int]]:
+    return [[start, stop] for start, stop in extents]
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "path": member.path,
+        "role": member.role,
+        "state": member.state.value,
+        "data_offset": member.data_offset,
+        "new_data_offset": member.new_data_offset,
+        "recovery_offset": member.recovered_to,
+        "events": member.events,
+        "device_number": member.device_number,
+        "device_uuid": member.device_uuid,
+        "bad_block_bytes": member.bad_blocks.total,
+        "note": member.note,
+    }

@@ -1,0 +1,68 @@
+"""The tree of a mounted array: README.txt, status.json, array.img, array.map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raidfs.block import BlockSource
+from raidfs.units import format_size
+from raidfs.view.howto import Reader, end_commands, loop_commands, next_lines, unreachable_line
+from raidfs.view.node import Attributes, Directory, FileNode, TextNode
+from raidfs.view.probe import Probe
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """What is shown of one array.
+
+    Attributes:
+        title: what it is, such as `RAID5 of 4 members (lab:data)`.
+        source: its bytes.
+        contents: what was found on it.
+        mtime_ns: the newest update time that its superblocks know [ns since 1970].
+        status: renders status.json.
+        map: renders array.map.
+        xattrs: the extended attributes of array.img.
+    """
+
+    title: str
+    source: BlockSource
+    contents: Probe
+    mtime_ns: int
+    status: Callable[[], bytes]
+    map: Callable[[], bytes]
+    xattrs: Attributes
+
+
+def build_tree(array: ArrayView, mountpoint: str, reader: Reader) -> Directory:
+    """Return the tree for `mountpoint`, as `reader` will use it."""
+    readme = readme_text(array, mountpoint, reader).encode()
+    return Directory(
+        {
+            "README.txt": TextNode(lambda: readme, array.mtime_ns),
+            "status.json": TextNode(array.status, array.mtime_ns),
+            "array.img": FileNode(array.source, array.mtime_ns, array.xattrs),
+            "array.map": TextNode(array.map, array.mtime_ns),
+        },
+        array.mtime_ns,
+    )
+
+
+def readme_text(array: ArrayView, mountpoint: str, reader: Reader) -> str:
+    """Return the text of README.txt."""
+    attach = loop_commands(array.contents, mountpoint, reader) or (unreachable_line(mountpoint),)
+    lines = (
+        f"{array.title}, assembled by raidfs; nothing here can be written, the member images are never changed.",
+        f"array.img    the array, {format_size(array.source.size)}: {array.contents.meaning}.",
+        "array.map    what of it can be read (ddrescue map: + served, - lost, / doubtful)",
+        "status.json  the array, the findings and the account of its bytes",
+        "What cannot be read fails with an input/output error; what can be read is right.",
+        "",
+        "To reach the files:",
+        *(f"    {line}" for line in (*attach, *next_lines(array.contents))),
+        "Copy them out with: cp -a, or rsync -a (it goes on after an error and names the files).",
+        "To end:",
+        f"    {'; '.join(end_commands(array.contents, mountpoint, reader))}",
+    )
+    return "\n".join(lines) + "\n"

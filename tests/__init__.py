@@ -1,0 +1,1 @@
+"""The tests of raidfs; folders mirror those of the package."""
