@@ -33,7 +33,7 @@ def test_source_with_bytes_at_places_keeps_the_contract() -> None:
 
 @given(st.integers(-5, 30), st.integers(-5, 30), st.integers(-5, 30))
 def test_a_request_is_refused_exactly_when_it_leaves_source_or_buffer(offset: int, length: int, position: int) -> None:
-    fits = 0 <= length and 0 <= offset <= 20 - length and 0 <= position <= 10 - length
+    fits = length >= 0 and 0 <= offset <= 20 - length and 0 <= position <= 10 - length
     requests = np.array([[offset, length, position]], dtype=np.int64)
     if fits:
         check_requests(requests, 20, 10)

@@ -85,6 +85,7 @@ class Reshape:
         position: [array bytes]. Forward: below it the new shape holds, from it on the old one. Backward: the reverse.
         direction: which way the position moves.
         position_source: where it came from, one clause.
+        limit: the reshape is proven not to have gone beyond this [array bytes]; None: only the kernel's rule bounds it.
     """
 
     before: Shape
@@ -92,6 +93,7 @@ class Reshape:
     position: int
     direction: Direction
     position_source: str = "superblock"
+    limit: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from raidfs.report.map import map_lines
 from raidfs.units import format_size
 from raidfs.view.build import ArrayView, build_tree
 from raidfs.view.filled import ZeroFilled
-from raidfs.view.howto import Reader, end_commands, loop_commands, next_lines, unreachable_line
+from raidfs.view.howto import Reader, guide
 from raidfs.view.node import Directory, KeptWhileUnchanged
-from raidfs.view.probe import Probe, probe
+from raidfs.view.probe import probe
 
 if TYPE_CHECKING:
     from raidfs.block import BlockSource
@@ -133,7 +133,7 @@ def ready_text(array: OpenArray, view: ArrayView, mountpoint: str, reader: Reade
     size = format_size(view.source.size)
     lines = [f"{title_of(array)}, {size}, is at {mountpoint}/array.img: {view.contents.meaning}."]
     lines += _damage_lines(array.account(), array.options.policy)
-    lines += how_to_reach(view.contents, mountpoint, reader)
+    lines += guide(view.contents, mountpoint, reader).lines()
     return "\n".join(lines)
 
 
@@ -147,13 +147,3 @@ def _damage_lines(account: Account, policy: Policy) -> list[str]:
         told = " and ".join(f"{format_size(n)} {word}" for n, word in withheld)
         lines.append(f"{told}: see array.map; what is withheld fails with an input/output error.")
     return lines
-
-
-def how_to_reach(found: Probe, mountpoint: str, reader: Reader) -> list[str]:
-    """Return the commands to type next, each on a line of its own, with a word around them."""
-    attach = loop_commands(found, mountpoint, reader)
-    end = "  " + "; ".join(end_commands(found, mountpoint, reader))
-    if not attach:
-        hint = [] if reader.root_can_see else [f"Note: {unreachable_line(mountpoint)}."]
-        return [*hint, "To end:", end]
-    return ["To reach the files:", *(f"  {line}" for line in attach), *next_lines(found), "To end:", end]

@@ -20,8 +20,10 @@ from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, known_flaws
 from raidfs.engine.health import Policy
 from raidfs.errors import NoSuperblock, SourceInUse, UsageError
+from raidfs.evidence.front import bound_front
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
+from raidfs.geometry.reshape import at_risk_bytes
 from raidfs.image import open_image
 from raidfs.image.raw import RawImage
 from raidfs.image.usage import users_of
@@ -165,10 +167,25 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
         if not claimed:
             raise NoSuperblock(_nothing_found(list(images)))
         assembly = assemble(claimed, options.uuid)
+        assembly = replace(assembly, description=_bounded(assembly.description, images))
         array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options)
         array.assert_unchanged()
         stack.callback(array.close)
         yield array
+
+
+def _bounded(description: ArrayDescription, images: dict[str, RawImage]) -> ArrayDescription:
+    """Let the data bound a reshape whose recorded position is not exact by itself."""
+    if not at_risk_bytes(description):
+        return description
+    from raidfs.engine.array_source import ArraySource
+
+    serving = {role: images[member.path] for role, member in sorted(description.serving.items())}
+    array = ArraySource(description, list(serving.items()), watch=False)
+    try:
+        return bound_front(description, serving, array)
+    finally:
+        array.close()
 
 
 def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> dict[str, RawImage]:

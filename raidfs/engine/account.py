@@ -52,7 +52,7 @@ def account_of(charts: Sequence[SectionChart]) -> Account:
         else:
             ends = [(chart.section.array_start, chart.section.array_stop)]
         for start, stop in ends:  # the cut stripe at a reshape position
-            for run_start, run_stop, health in _section_runs(chart, start, stop):
+            for run_start, run_stop, health in _section_runs(chart, start, stop, tuple(Health)):
                 totals[health] += run_stop - run_start
     return Account(*totals.tolist())
 
@@ -79,55 +79,71 @@ def _whole_stripes(chart: SectionChart, first: int, last: int) -> NDArray[np.int
 
 def health_runs(charts: Sequence[SectionChart], start: int, stop: int) -> Iterator[tuple[int, int, Health]]:
     """Yield (start, stop, health) [array bytes] over [start, stop), ascending, gapless, equal neighbours merged."""
+    for low, high, health in class_runs(charts, start, stop, tuple(Health)):
+        yield low, high, Health(health)
+
+
+def class_runs(
+    charts: Sequence[SectionChart], start: int, stop: int, classes: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (start, stop, class) as `health_runs` does, with healths taken together.
+
+    A section of one class costs nothing, however large it is and however its healths alternate.
+
+    Args:
+        charts: the array's sections.
+        start: [array bytes].
+        stop: [array bytes].
+        classes: by health, the number of its class.
+    """
     held: tuple[int, int, int] | None = None
     for chart in charts:
         low, high = max(start, chart.section.array_start), min(stop, chart.section.array_stop)
-        for run in _section_runs(chart, low, high):
+        for run in _section_runs(chart, low, high, classes):
             if held is not None and held[1] == run[0] and held[2] == run[2]:
                 held = (held[0], run[1], held[2])
                 continue
             if held is not None:
-                yield held[0], held[1], Health(held[2])
+                yield held
             held = run
     if held is not None:
-        yield held[0], held[1], Health(held[2])
+        yield held
 
 
 def extents_with(charts: Sequence[SectionChart], healths: frozenset[Health], start: int, stop: int) -> Extents:
     """Return the bytes of [start, stop) whose health is one of `healths` [array bytes]."""
-    return Extents([(low, high) for low, high, health in health_runs(charts, start, stop) if health in healths])
+    classes = [int(health in healths) for health in Health]
+    return Extents([(low, high) for low, high, inside in class_runs(charts, start, stop, classes) if inside])
 
 
-def _section_runs(chart: SectionChart, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def _section_runs(chart: SectionChart, start: int, stop: int, classes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Yield the runs of one section, not merged across batches."""
     zone = chart.section.zone
     if start >= stop:
         return
-    uniform = _uniform_health(chart)
-    if uniform is not None:
-        yield start, stop, uniform
+    found = {classes[recipe.health] for state in chart.recipes for row in state for recipe in row}
+    if len(found) == 1:
+        yield start, stop, found.pop()
         return
     first = (start - zone.array_start) // zone.stripe_size
     last = -(-(stop - zone.array_start) // zone.stripe_size)
     for low in range(first, last, _STRIPES_AT_ONCE):
-        yield from _batch_runs(chart, low, min(low + _STRIPES_AT_ONCE, last), start, stop)
+        yield from _batch_runs(chart, low, min(low + _STRIPES_AT_ONCE, last), (start, stop), classes)
 
 
-def _uniform_health(chart: SectionChart) -> int | None:
-    """Return the one health of a section where there is only one, so that a healthy array costs nothing."""
-    found = {recipe.health for state in chart.recipes for row in state for recipe in row}
-    return int(found.pop()) if len(found) == 1 else None
-
-
-def _batch_runs(chart: SectionChart, first: int, last: int, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of the stripes [first, last), clipped to [start, stop) [array bytes]."""
+def _batch_runs(
+    chart: SectionChart, first: int, last: int, clip: tuple[int, int], classes: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of the stripes [first, last), clipped to a range [array bytes]."""
     zone, chunk = chart.section.zone, chart.section.zone.chunk_size
     n_data, period = zone.table.n_data, zone.table.period
     inside = (chart.span_start > first * chunk) & (chart.span_start < last * chunk)
     cuts = np.unique(np.concatenate((np.arange(first, last, dtype=np.int64) * chunk, chart.span_start[inside])))
     ends = np.append(cuts[1:], last * chunk)
     state = chart.span_state[np.searchsorted(chart.span_start, cuts, side="right") - 1]
-    worth = np.array([[[recipe.health for recipe in row] for row in rows] for rows in chart.recipes], dtype=np.int64)
+    worth = np.array(
+        [[[classes[each.health] for each in row] for row in rows] for rows in chart.recipes], dtype=np.int64
+    )
     stripe = cuts // chunk
     health = worth[state, stripe % period]  # (pieces, n_data)
     base = zone.array_start + stripe * zone.stripe_size
@@ -135,8 +151,8 @@ def _batch_runs(chart: SectionChart, first: int, last: int, start: int, stop: in
     piece_start = (base + cuts - stripe * chunk)[:, None] + symbol
     piece_stop = piece_start + (ends - cuts)[:, None]
     order = np.argsort(piece_start.reshape(-1), kind="stable")
-    flat_start = np.clip(piece_start.reshape(-1)[order], start, stop)
-    flat_stop = np.clip(piece_stop.reshape(-1)[order], start, stop)
+    flat_start = np.clip(piece_start.reshape(-1)[order], *clip)
+    flat_stop = np.clip(piece_stop.reshape(-1)[order], *clip)
     flat_health = health.reshape(-1)[order]
     kept = flat_start < flat_stop
     flat_start, flat_stop, flat_health = flat_start[kept], flat_stop[kept], flat_health[kept]

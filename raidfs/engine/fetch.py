@@ -20,6 +20,10 @@ from raidfs.errors import SourceError
 from raidfs.extents import Extents
 
 
+_FAREWELL = 1.0
+"""Seconds that a member's thread is given to end."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """Reads that brought no data.
@@ -81,9 +85,10 @@ class MemberReader:
         return False
 
     def close(self) -> None:
-        """Let the thread end after what is queued; does not wait for it."""
+        """Let the thread end after what is queued; a member that hangs is not waited for."""
         if self._thread is not None:
             self._jobs.put(None)
+            self._thread.join(_FAREWELL)
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

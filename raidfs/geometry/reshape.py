@@ -127,22 +127,33 @@ def lag_limit(description: ArrayDescription) -> int:
     """Return how far the reshape can have come while the recorded position is what it is [array bytes].
 
     The kernel steps by whole new stripes and insists on recording the position as soon as the next step would destroy
-    old data that a restart from the recorded one needs (`raid5.c: reshape_request`). Forward: an upper bound >=
-    position;
-    backward: a lower bound <= position.
+    old data that a restart from the recorded one needs (`raid5.c: reshape_request`). It reckons with the room between
+    old and new data offsets only if the array was started with it (`raid5_run`), not if the reshape began on the
+    running array (`raid5_start_reshape` leaves min_offset_diff as it was: 0). Which of the two it was nobody knows, so
+    the further one counts, unless evidence bounds it (`Reshape.limit`).
+
+    Returns:
+        Forward: an upper bound >= position; backward: a lower bound <= position.
     """
     reshape = description.reshape
     if reshape is None:
         return description.size
+    limits = [_rule_limit(description, reshape, shift) for shift in {0, _offset_shift(description, reshape)}]
+    if reshape.direction is Direction.FORWARD:
+        limit = max(limits)
+        return limit if reshape.limit is None else max(reshape.position, min(limit, reshape.limit))
+    limit = min(limits)
+    return limit if reshape.limit is None else min(reshape.position, max(limit, reshape.limit))
+
+
+def _rule_limit(description: ArrayDescription, reshape: Reshape, shift: int) -> int:
+    """Step on from the recorded position until the kernel's rule stops."""
     forward = reshape.direction is Direction.FORWARD
     step = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
-    end = description.component_size * reshape.after.n_data if forward else 0
-    end = align_down(end, step)
-    n_steps = abs(end - reshape.position) // step
-    # raid5.c takes what is left, from the position to the end, in steps; a position beyond the end has no lag
+    end = align_down(description.component_size * reshape.after.n_data, step) if forward else 0
     if forward and reshape.position >= end:
         return reshape.position
-    shift = _offset_shift(description)
+    n_steps = abs(end - reshape.position) // step
     for first in range(0, n_steps + 1, _STEPS_AT_ONCE):
         ahead = np.arange(first, min(first + _STEPS_AT_ONCE, n_steps + 1), dtype=np.int64) * step
         progress = reshape.position + (ahead if forward else -ahead)
@@ -152,12 +163,12 @@ def lag_limit(description: ArrayDescription) -> int:
     return end
 
 
-def _offset_shift(description: ArrayDescription) -> int:
+def _offset_shift(description: ArrayDescription, reshape: Reshape) -> int:
     """The kernel's `min_offset_diff` over the members: the least room in the direction of travel [bytes, signed]."""
     shifts = [member.new_data_offset - member.data_offset for member in description.serving.values()]
-    if not shifts or description.reshape is None:
+    if not shifts:
         return 0
-    return max(shifts) if description.reshape.direction is Direction.FORWARD else min(shifts)
+    return max(shifts) if reshape.direction is Direction.FORWARD else min(shifts)
 
 
 def _insists(reshape: Reshape, progress: NDArray[np.int64], shift: int) -> NDArray[np.bool_]:

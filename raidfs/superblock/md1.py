@@ -73,6 +73,8 @@ def parse(raw: bytes, at: int, metadata: str, size: int, subject: str) -> Found 
         )
     if record.number("max_dev") > MAX_ROLES:
         notes.warn(f"max_dev is {record.number('max_dev')}, more than the {MAX_ROLES} that fit: the roles are damaged")
+    elif computed is None:
+        notes.warn(f"only {len(raw)} bytes of it are there, so that its checksum cannot be checked: the image was cut")
     elif stored != computed:
         notes.warn(f"sb_csum is {stored:#010x}, its bytes give {computed:#010x}: some field is damaged")
     if not placed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raidfs.block import BlockSource
 from raidfs.units import format_size
-from raidfs.view.howto import Reader, end_commands, loop_commands, next_lines, unreachable_line
+from raidfs.view.howto import Reader, guide
 from raidfs.view.node import Attributes, Directory, FileNode, TextNode
 from raidfs.view.probe import Probe
 
@@ -51,18 +51,13 @@ def build_tree(array: ArrayView, mountpoint: str, reader: Reader) -> Directory:
 
 def readme_text(array: ArrayView, mountpoint: str, reader: Reader) -> str:
     """Return the text of README.txt."""
-    attach = loop_commands(array.contents, mountpoint, reader) or (unreachable_line(mountpoint),)
     lines = (
-        f"{array.title}, assembled by raidfs; nothing here can be written, the member images are never changed.",
+        f"{array.title}, assembled by raidfs. Nothing here can be written; the member images are never changed.",
         f"array.img    the array, {format_size(array.source.size)}: {array.contents.meaning}.",
         "array.map    what of it can be read (ddrescue map: + served, - lost, / doubtful)",
         "status.json  the array, the findings and the account of its bytes",
-        "What cannot be read fails with an input/output error; what can be read is right.",
-        "",
-        "To reach the files:",
-        *(f"    {line}" for line in (*attach, *next_lines(array.contents))),
-        "Copy them out with: cp -a, or rsync -a (it goes on after an error and names the files).",
-        "To end:",
-        f"    {'; '.join(end_commands(array.contents, mountpoint, reader))}",
+        "What cannot be served fails with an input/output error, never with wrong bytes.",
+        "Copy files out with cp -a or rsync -a: both go on after an error and name the files that had one.",
+        *guide(array.contents, mountpoint, reader).lines(),
     )
     return "\n".join(lines) + "\n"

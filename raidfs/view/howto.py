@@ -43,67 +43,73 @@ class Reader:
         return self.is_root or self.allow_other
 
 
-def files_directory(mountpoint: str) -> str:
-    """Return where the commands mount the file system: beside the mount of the array."""
-    return mountpoint.rstrip("/") + "-files"
+@dataclass(frozen=True)
+class Guide:
+    """What to type, in shell lines that work as they stand.
+
+    Attributes:
+        attach: brings the contents of array.img within reach; empty where nothing can.
+        advice: what to do then, or why nothing can be done; sentences.
+        end: undoes `attach` and ends the mount.
+    """
+
+    attach: tuple[str, ...]
+    advice: tuple[str, ...]
+    end: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Return all of it for people: headings, commands indented."""
+        heading = ["To reach the files:"] if self.attach else []
+        commands = [f"    {line}" for line in self.attach]
+        return [*heading, *commands, *self.advice, "To end:", f"    {'; '.join(self.end)}"]
 
 
-def loop_commands(found: Probe, mountpoint: str, reader: Reader) -> tuple[str, ...]:
-    """Return the shell lines that make what is in array.img available; none where no command of ours can."""
-    if not reader.root_can_see or found.kind == "swap":
-        return ()
+def guide(found: Probe, mountpoint: str, reader: Reader) -> Guide:
+    """Return what `reader` types to reach the contents that were found in MOUNTPOINT/array.img."""
+    leave = f"{'umount' if reader.is_root else 'fusermount3 -u'} {shlex.quote(mountpoint)}"
+    if not reader.root_can_see:
+        return Guide((), _NOT_REACHABLE, (leave,))
+    if found.kind == "swap":
+        return Guide((), (), (leave,))
     sudo = "" if reader.is_root else "sudo "
-    image = shlex.quote(f"{mountpoint.rstrip('/')}/array.img")
+    image, target = (shlex.quote(mountpoint.rstrip("/") + suffix) for suffix in ("/array.img", "-files"))
     scan = " -P" if found.kind in _TABLES else ""
     unit = f" --sector-size {found.sector_size}" if found.sector_size != SECTOR else ""
     attach = f"LOOP=$({sudo}losetup -r{scan}{unit} --direct-io=on --show -f {image})"
-    return (attach, *_after_attach(found, shlex.quote(files_directory(mountpoint)), sudo))
-
-
-def _after_attach(found: Probe, target: str, sudo: str) -> tuple[str, ...]:
-    """Return the lines that follow `losetup`."""
+    detach = f"{sudo}losetup -d $LOOP"
     options = _MOUNT_OPTIONS.get(found.kind)
     if options:
-        return (f"{sudo}mkdir -p {target}", f"{sudo}mount -o {options} $LOOP {target}")
-    if found.kind in _TABLES:
-        return ("lsblk -o NAME,SIZE,FSTYPE,LABEL $LOOP",)
-    if found.kind == "lvm2":
-        return (f"{sudo}pvscan --cache $LOOP", f"{sudo}lvs -o vg_name,lv_name,lv_size,lv_path")
-    if found.kind == "luks":
-        return (f"{sudo}cryptsetup open --readonly $LOOP raidfs",)
-    return (f"{sudo}blkid -p $LOOP",)
+        mount = (f"{sudo}mkdir -p {target}", f"{sudo}mount -o {options} $LOOP {target}")
+        return Guide((attach, *mount), (), (f"{sudo}umount {target}", detach, leave))
+    return Guide((attach, *(sudo + line for line in _LOOK[found.kind])), _advice(found.kind), (detach, leave))
 
 
-def next_lines(found: Probe) -> tuple[str, ...]:
-    """Return what to do after the commands where the file system lies deeper; empty where they mounted it already."""
-    steps = {
-        "gpt": "then mount a partition (${LOOP}p1, ${LOOP}p2, ...)",
-        "mbr": "then mount a partition (${LOOP}p1, ${LOOP}p2, ...)",
-        "lvm2": "then activate a volume group (vgchange -ay VG) and mount a volume of it",
-        "luks": "then mount /dev/mapper/raidfs",
-    }
-    if found.kind not in steps:
+_NOT_REACHABLE = (
+    "Only you can see into this mount, root cannot. To attach array.img to a loop device, mount again",
+    "with -o allow_other (this needs the line user_allow_other in /etc/fuse.conf).",
+)
+_LOOK = {
+    "gpt": ("lsblk -o NAME,SIZE,FSTYPE,LABEL $LOOP",),
+    "mbr": ("lsblk -o NAME,SIZE,FSTYPE,LABEL $LOOP",),
+    "lvm2": ("pvscan --cache $LOOP", "lvs -o vg_name,lv_name,lv_size,lv_path"),
+    "luks": ("cryptsetup open --readonly $LOOP raidfs",),
+    "unreadable": ("blkid -p $LOOP || true",),
+    "unknown": ("blkid -p $LOOP || true",),
+}
+"""What shows more where no file system lies at the start."""
+_DEEPER = {
+    "gpt": "Then mount a partition (${LOOP}p1, ${LOOP}p2, ...)",
+    "mbr": "Then mount a partition (${LOOP}p1, ${LOOP}p2, ...)",
+    "lvm2": "Then activate a volume group (vgchange -ay VG) and mount a volume of it",
+    "luks": "Then mount /dev/mapper/raidfs",
+}
+
+
+def _advice(kind: str) -> tuple[str, ...]:
+    """Return what to do where the file system lies deeper."""
+    if kind not in _DEEPER:
         return ()
     return (
-        f"{steps[found.kind]}, without replaying a journal:",
-        "-o ro,noload (ext3, ext4), -o ro,norecovery (XFS), -o ro,rescue=nologreplay (btrfs), -o ro (others)",
+        f"{_DEEPER[kind]} without replaying a journal:",
+        "-o ro,noload (ext3, ext4), -o ro,norecovery (XFS), -o ro,rescue=nologreplay (btrfs), -o ro (others).",
     )
-
-
-def unreachable_line(mountpoint: str) -> str:
-    """Return what somebody who is not root should know about a mount without `allow_other`."""
-    return (
-        f"only you can see into {mountpoint}, root cannot: to attach array.img to a loop device, mount again with"
-        " -o allow_other (needs the line user_allow_other in /etc/fuse.conf)"
-    )
-
-
-def end_commands(found: Probe, mountpoint: str, reader: Reader) -> tuple[str, ...]:
-    """Return the shell lines that undo `loop_commands` and end the mount."""
-    sudo = "" if reader.is_root else "sudo "
-    lines = []
-    if loop_commands(found, mountpoint, reader):
-        if found.kind in _MOUNT_OPTIONS:
-            lines.append(f"{sudo}umount {shlex.quote(files_directory(mountpoint))}")
-        lines.append(f"{sudo}losetup -d $LOOP")
-    return (*lines, f"raidfs umount {shlex.quote(mountpoint)}")

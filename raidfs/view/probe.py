@@ -153,7 +153,9 @@ def _btrfs(head: _Head) -> Probe | None:
     if not head.is_at(0x10040, b"_BHRfS_M") or head.number("<Q", 0x10030) != 0x10000:
         return None
     dirty = head.number("<Q", 0x10060) != 0
-    return Probe("btrfs", _meaning("btrfs", dirty, "its log tree"), head.text(0x1012B, 256), head.uuid(0x10020), dirty)
+    # it is consistent at any time, so the absence of a log tree is all that can be told
+    meaning = _meaning("btrfs", True, "its log tree") if dirty else "btrfs file system with nothing to replay"
+    return Probe("btrfs", meaning, head.text(0x1012B, 256), head.uuid(0x10020), dirty)
 
 
 def _ntfs(head: _Head) -> Probe | None:

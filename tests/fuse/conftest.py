@@ -39,13 +39,17 @@ class Mounted:
         return find_mount(str(self.path)) is not None
 
 
+def command_for(path: Path, options: str = "") -> list[str]:
+    """Return the command that serves at `path`; to be run in the checkout."""
+    return [sys.executable, "-m", "tests.fuse.server", str(path), options]
+
+
 @contextmanager
 def running(path: Path, options: str = "", first: str = "ready") -> Iterator[Mounted]:
     """Run a server at `path` until the block ends; enter it once the server has said `first`."""
     path.mkdir()
-    command = [sys.executable, "-m", "tests.fuse.server", str(path), options]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=_CHECKOUT, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(command_for(path, options), cwd=_CHECKOUT, stdout=pipe, stderr=pipe, text=True) as process:
         mounted = Mounted(path, process)
         try:
             said = mounted.line()

@@ -13,7 +13,7 @@ import pytest
 
 from raidfs.fuse.mountpoint import find_mount
 from raidfs.fuse.unmount import end_mount
-from tests.fuse.conftest import Mounted, running
+from tests.fuse.conftest import Mounted, command_for
 
 pytestmark = pytest.mark.fuse
 
@@ -53,7 +53,7 @@ def test_unmounting_from_outside_ends_the_server(mount_at: MountAt) -> None:
 
 def test_a_read_that_hangs_does_not_keep_the_mount(mount_at: MountAt) -> None:
     mounted = mount_at()
-    failures = []
+    failures: list[OSError] = []
 
     def read() -> None:
         with (mounted.path / "hanging.img").open("rb", buffering=0) as file:
@@ -116,10 +116,7 @@ def test_a_mountpoint_that_cannot_be_used_is_one_sentence(
 ) -> None:
     target = tmp_path / "target"
     make(target)
-    command = ["python3", "-m", "tests.fuse.server", str(target), ""]
-    with running(tmp_path / "other") as mounted:
-        command[0] = str(mounted.process.args[0]) if isinstance(mounted.process.args, list) else "python3"
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command_for(target), capture_output=True, text=True, check=False)
     assert done.stdout == f"error: {target}: {sentence.format(target)}\n"
     assert done.stderr == ""
     assert done.returncode == 1
@@ -127,8 +124,7 @@ def test_a_mountpoint_that_cannot_be_used_is_one_sentence(
 
 def test_a_second_mount_on_the_first_is_refused(mount_at: MountAt) -> None:
     mounted = mount_at()
-    command = [*mounted.process.args] if isinstance(mounted.process.args, list) else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command_for(mounted.path), capture_output=True, text=True, check=False)
     assert "a raidfs mount is there already" in done.stdout
     assert done.returncode == 1
     assert (mounted.path / "README.txt").read_text() == "Hello.\n"

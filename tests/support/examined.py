@@ -29,9 +29,10 @@ def assert_as_examined(claim: MemberClaim, text: str) -> None:
         name, separator, value = line.partition(" : ")
         if separator:
             printed.setdefault(name.strip(), value.strip())
-    got, want = {}, {}
-    for name, value, expected in _pairs(claim, printed):
-        got[name], want[name] = value, expected
+    got: dict[str, object] = {}
+    want: dict[str, object] = {}
+    for field, claimed, expected in _pairs(claim, printed):
+        got[field], want[field] = claimed, expected
     assert got == want
 
 
@@ -98,7 +99,7 @@ def _pairs_1(claim: MemberClaim, printed: dict[str, str]) -> Iterator[tuple[str,
 
 
 def _sectors(text: str) -> int:
-    return int(text.split()[0]) * SECTOR
+    return int(text.split(maxsplit=1)[0]) * SECTOR
 
 
 def _time(microseconds: int) -> str:

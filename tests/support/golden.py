@@ -18,11 +18,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = (CHECKOUT.parent / "shared" / "golden", CHECKOUT / "tests" / "golden")
 """Where cases lie; of two with one name the first counts."""
 
 SECTOR = 512
+_BLOCK = 65536
 _REDUNDANCY = {"raid4": 1, "raid5": 1, "raid6": 2}
 
 
@@ -94,6 +98,16 @@ class Case:
     def examine_text(self) -> str:
         """What `mdadm --examine` printed of every member after the crash."""
         return (self.folder / "examine.txt").read_text()
+
+    def wrong_blocks(self, content: NDArray[np.uint8]) -> str:
+        """Say which 64-KiB blocks of the whole array differ from what they were, for messages."""
+        listed = subprocess.run(["zstd", "-dc", self.folder / "blocks.zst"], stdout=subprocess.PIPE, check=True).stdout
+        wrong = []
+        for number, digest in enumerate(listed.decode().split()):
+            block = content[number * _BLOCK : (number + 1) * _BLOCK]
+            if hashlib.blake2b(block.data, digest_size=8).hexdigest() != digest:
+                wrong.append(number)
+        return f"{len(wrong)} wrong 64-KiB blocks, the first: {wrong[:8]}"
 
     def members(self) -> list[Path]:
         """Return the images, unpacked and read-only, in the order of `data["members"]`; shared by all tests."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -84,6 +85,26 @@ def block(name: str, fill: int = 0) -> bytes:
         offset, row = line.split()
         raw[int(offset, 16) : int(offset, 16) + 32] = bytes.fromhex(row)
     return bytes(raw)
+
+
+def changed(raw: bytes, code: str, offset: int, *values: int | bytes) -> bytes:
+    """Return a superblock 1.x with fields changed and its checksum made right.
+
+    Args:
+        raw: the superblock.
+        code: types of the fields, as in `struct`.
+        offset: where they lie [bytes].
+        *values: what they become.
+    """
+    words = bytearray(raw)
+    struct.pack_into("<" + code, words, offset, *values)
+    struct.pack_into("<I", words, 216, 0)
+    max_dev = min(struct.unpack_from("<I", words, 220)[0], 1920)
+    covered = bytes(words[: 256 + 2 * max_dev])
+    total = sum(struct.unpack(f"<{len(covered) // 4}I", covered[: len(covered) // 4 * 4]))
+    total += struct.unpack("<H", covered[-2:])[0] if len(covered) % 4 else 0
+    struct.pack_into("<I", words, 216, ((total & 0xFFFFFFFF) + (total >> 32)) & 0xFFFFFFFF)
+    return bytes(words)
 
 
 class PlacedSource:

@@ -1,0 +1,1 @@
+"""What the data themselves say about the array, where the metadata leave it open."""

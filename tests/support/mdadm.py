@@ -1,0 +1,71 @@
+"""What mdadm and sysfs said of an array, as numbers: the words to compare ours with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.golden import SECTOR, Case
+
+LAYOUTS = (
+    *("left-asymmetric", "right-asymmetric", "left-symmetric", "right-symmetric", "parity-first", "parity-last"),
+    *("", "", "ddf-zero-restart", "ddf-N-restart", "ddf-N-continue", "", "", "", "", ""),
+    *("left-asymmetric-6", "right-asymmetric-6", "left-symmetric-6", "right-symmetric-6", "parity-first-6"),
+)
+"""md's layout number -> mdadm's name (mdadm(8), `--layout`)."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What `mdadm --examine` said of one member; None where it said nothing."""
+
+    role: int | None
+    events: int
+    data_offset: int | None
+    new_data_offset: int | None
+
+
+def shapes(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the old and the new shape as sysfs had them before the crash: `new (old)`."""
+    said = case.data["before_crash"]
+    level = said["level"]
+    both = []
+    for which in (1, 0):
+        chunk_size, raid_disks, layout = (_numbers(said[key])[which] for key in ("chunk_size", "raid_disks", "layout"))
+        name = "parity-last" if level == "raid4" else LAYOUTS[layout]  # raid5.c ignores the field of a RAID4
+        both.append({"level": level, "layout": name, "chunk_size": chunk_size, "raid_disks": raid_disks})
+    return both[0], both[1]
+
+
+def told_of_members(case: Case) -> list[Told]:
+    """Return what `mdadm --examine` said of each image, in order."""
+    blocks = re.split(r"^/dev/\S+:$", case.examine_text, flags=re.MULTILINE)[1:]
+    return [_told(block) for block in blocks]
+
+
+def _told(block: str) -> Told:
+    role = _find(r"Device Role : Active device (\d+)", block)
+    if role is None:  # 0.90
+        role = _find(r"^this +\d+ +\d+ +\d+ +(\d+) +active", block)
+    offset = _find(r"Data Offset : (\d+) sectors", block)
+    new_offset = _find(r"New Offset : (\d+) sectors", block)
+    events = re.search(r"Events : ([\d.]+)", block)
+    assert events is not None
+    high, _, low = events[1].rpartition(".")  # 0.90 prints both halves
+    return Told(
+        role,
+        int(high or 0) << 32 | int(low),
+        None if offset is None else offset * SECTOR,
+        None if new_offset is None else new_offset * SECTOR,
+    )
+
+
+def _find(pattern: str, text: str) -> int | None:
+    found = re.search(pattern, text, flags=re.MULTILINE)
+    return None if found is None else int(found[1])
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    found = [int(number) for number in re.findall(r"\d+", text)]
+    return found[0], found[-1]

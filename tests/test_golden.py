@@ -1,0 +1,156 @@
+"""Every golden case from end to end: the right bytes, the right words, untouched originals.
+
+Left-out members are tried in this process, against the source; the program and the mount run once per case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from raidfs.block import BlockSource, one_request
+from raidfs.cli import main
+from raidfs.cli.session import open_array
+from tests.support.cli import loop_mounted, mounted, raidfs
+from tests.support.golden import CHECKOUT, SECTOR, Case, fingerprints, golden_cases
+from tests.support.mdadm import shapes, told_of_members
+
+pytestmark = pytest.mark.golden
+
+PART = 1
+CASES = golden_cases(PART)
+WINDOW = (3 << 20) - 512
+"""Bytes per read; neither chunks nor stripes are aligned to it."""
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@contextmanager
+def untouched(case: Case) -> Iterator[list[Path]]:
+    """Prove that a case's images are the same at the end of the block, and what they were when they were made."""
+    members = case.members()
+    before = fingerprints(members)
+    assert [before[path].sha256 for path in members] == [member["sha256"] for member in case.data["members"]]
+    yield members
+    assert fingerprints(members) == before
+
+
+def read_all(source: BlockSource) -> NDArray[np.uint8]:
+    """Read a source from end to end; all of it must be there."""
+    content = np.zeros(source.size, dtype=np.uint8)
+    for start in range(0, source.size, WINDOW):
+        window = content[start : start + WINDOW]
+        lost = source.read_into(one_request(start, len(window)), window)
+        assert not lost, f"lost: {lost.shift(start)}"
+    return content
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@every_case
+def test_all_bytes_are_there_whoever_is_missing(case: Case) -> None:
+    with untouched(case) as members:
+        with open_array([str(path) for path in members]) as array:
+            truth = read_all(array.source)
+        assert len(truth) == case.array_size
+        assert hashlib.sha256(truth.data).hexdigest() == case.expected_sha256, case.wrong_blocks(truth)
+        for left_out in case.leave_outs:
+            there = [str(path) for index, path in enumerate(members) if index not in left_out]
+            with open_array(there) as array:
+                content = read_all(array.source)
+            assert np.array_equal(content, truth), f"without {left_out}: {case.wrong_blocks(content)}"
+
+
+@every_case
+def test_export(case: Case, tmp_path: Path) -> None:
+    with untouched(case) as members:
+        done = raidfs("export", "--map", tmp_path / "map", *members, tmp_path / "image")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "image").stat().st_size == case.array_size
+    assert sha256_of(tmp_path / "image") == case.expected_sha256
+    ranges = [line for line in (tmp_path / "map").read_text().splitlines() if not line.startswith("#")][1:]
+    assert ranges == [f"0x00000000  0x{case.array_size:08X}  +"]
+
+
+@every_case
+def test_examine_says_what_md_said(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    with untouched(case) as members:
+        assert main(["examine", "--json", *(str(path) for path in members)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    before, after = shapes(case)
+    assert said["array"] == said["array"] | after
+    assert said["array"]["size"] == sum(said["account"].values()) == case.array_size
+    assert said["array"]["metadata"] == case.data["before_crash"]["metadata_version"]
+    if case.data["reshape_position"] is None:
+        assert said["reshape"] is None
+    else:
+        direction = case.data["before_crash"]["reshape_direction"].removesuffix("s")
+        told = {"before": before, "after": after, "direction": direction}
+        told["position"] = case.data["reshape_position"] * SECTOR
+        assert said["reshape"] == said["reshape"] | told
+
+
+@every_case
+def test_examine_says_of_each_member_what_mdadm_said(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    members = [str(path) for path in case.members()]
+    assert main(["examine", "--json", *members]) == 0
+    said = {member["path"]: member for member in json.loads(capsys.readouterr().out)["members"]}
+    assert sorted(said) == sorted(members)
+    newest = max(told.events for told in told_of_members(case))
+    for index, (path, told) in enumerate(zip(members, told_of_members(case), strict=True)):
+        member = said[path]
+        assert member["events"] == told.events
+        assert member["role"] == told.role
+        if told.data_offset is not None:
+            assert member["data_offset"] == told.data_offset
+            assert member["new_data_offset"] == (told.new_data_offset or told.data_offset)
+        serves = member["state"] in ("in-sync", "recovering")
+        assert serves == (index not in case.stale), member
+        assert told.events == newest or not serves or told.events == newest - 1
+
+
+@pytest.mark.fuse
+@every_case
+def test_mount(case: Case, tmp_path: Path) -> None:
+    with untouched(case) as members, mounted(members, tmp_path / "array") as tree:
+        assert (tree / "array.img").stat().st_size == case.array_size
+        assert sha256_of(tree / "array.img") == case.expected_sha256
+        if [volume["fs"] for volume in case.volumes] == ["ext4"] and not case.is_live:
+            with loop_mounted(tree / "array.img", tmp_path / "files", "noload") as files:
+                assert_files(files, case)
+
+
+def assert_files(files: Path, case: Case) -> None:
+    """Compare the files of a mounted volume with the manifest."""
+    entries = [entry for volume in case.volumes for entry in volume["entries"]]
+    assert any(entry["type"] == "file" for entry in entries)
+    for entry in entries:
+        path = files / entry["path"]
+        if entry["type"] == "file":
+            assert (path.stat().st_size, sha256_of(path)) == (entry["size"], entry["sha256"]), path
+        elif entry["type"] == "symlink":
+            assert str(path.readlink()) == entry["target"]
+        else:
+            assert path.is_dir()
+
+
+def test_later_cases_are_listed() -> None:
+    """Each case that does not run yet is named, with the part in which it will."""
+    lines = (CHECKOUT / "tests" / "golden" / "LATER.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    listed = dict(rows)
+    for case in golden_cases():
+        if case.part != PART:
+            assert listed[case.name] == (str(case.part) if case.part else "later")
+        else:
+            assert case.name not in listed
