@@ -3,6 +3,7 @@
     RaidfsError                     one sentence for the user: what, where, what next
      +- SourceError                 a member image cannot be opened, or has gone
      |   +- SourceInUse             somebody else may be writing to it
+     |   +- EmptySource             it has no bytes at all
      |   +- SourceChanged           its bytes are no longer those that were opened
      +- MetadataError               superblocks are needed but not usable
      |   +- NoSuperblock            no image holds any
@@ -33,6 +34,10 @@ class SourceError(RaidfsError):
 
 class SourceInUse(SourceError):
     """A member is mounted, part of a running array, or held by another device."""
+
+
+class EmptySource(SourceError):
+    """An image has no bytes at all."""
 
 
 class SourceChanged(SourceError):

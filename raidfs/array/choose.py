@@ -78,11 +78,11 @@ def freshest(group: Sequence[Claimed]) -> Claimed:
     return max(able, key=_freshness)
 
 
-def _freshness(each: Claimed) -> tuple[int, int, int]:
-    """Order of trust (`md.c: analyze_sbs`); a further reshape position was recorded later."""
+def _freshness(each: Claimed) -> tuple[int, int, int, int]:
+    """Order of trust (`md.c: analyze_sbs`); a further position was recorded later, a larger copy is whole."""
     reshape = each.claim.reshape
     travelled = 0 if reshape is None else -reshape.position if reshape.backwards else reshape.position
-    return each.claim.events, each.claim.updated, travelled
+    return each.claim.events, each.claim.updated, travelled, each.size
 
 
 def _is_wanted(claim: MemberClaim, wanted: str) -> bool:

@@ -19,7 +19,7 @@ from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, known_flaws
 from raidfs.engine.health import Policy
-from raidfs.errors import NoSuperblock, SourceInUse, UsageError
+from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
 from raidfs.evidence.front import bound_front
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
@@ -154,10 +154,9 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
         AssemblyError: see `raidfs.array.assemble.assemble`.
     """
     with ExitStack() as stack:
-        images = _open_images([path for path in paths if path not in options.exclude], stack, options)
+        images, findings = _open_images([path for path in paths if path not in options.exclude], stack, options)
         claimed: list[Claimed] = []
         superblocks: dict[str, Found] = {}
-        findings: list[Finding] = []
         for path, image in images.items():
             found, told = _scan_image(path, image, options)
             findings += told
@@ -165,7 +164,7 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
                 superblocks[path] = found[0]
                 claimed.append(found[1])
         if not claimed:
-            raise NoSuperblock(_nothing_found(list(images)))
+            raise NoSuperblock(_nothing_found(list(paths)))
         assembly = assemble(claimed, options.uuid)
         assembly = replace(assembly, description=_bounded(assembly.description, images))
         array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options)
@@ -188,25 +187,37 @@ def _bounded(description: ArrayDescription, images: dict[str, RawImage]) -> Arra
         array.close()
 
 
-def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> dict[str, RawImage]:
-    """Open every image, and refuse what is given twice or in use."""
+def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
+    """Open every image; empty ones are left out with a finding, unless there is no other."""
     if not paths:
         raise UsageError("every MEMBER is excluded; leave at least one")
     images: dict[str, RawImage] = {}
+    findings: list[Finding] = []
     seen: dict[tuple[int, int], str] = {}
     for path in paths:
-        image = open_image(path)
+        try:
+            image = open_image(path)
+        except EmptySource as error:
+            if len(paths) == 1:
+                raise
+            findings.append(Finding(Severity.WARNING, path, f"{error}; it is left out"))
+            continue
         stack.callback(image.close)
-        inode = image.describe_inode()
-        if inode in seen:
-            also = "" if seen[inode] == path else f" (also as {seen[inode]})"
-            raise UsageError(f"{path} is given twice{also}; name each image once")
-        seen[inode] = path
+        _refuse(path, image, seen, options)
         images[path] = image
-        users = [] if options.force_live else users_of(path)
-        if users:
-            raise SourceInUse(f"{users[0]}; stop that first, or read it all the same with --force-live")
-    return images
+    return images, findings
+
+
+def _refuse(path: str, image: RawImage, seen: dict[tuple[int, int], str], options: Options) -> None:
+    """Refuse an image that is given twice, or in use."""
+    inode = image.describe_inode()
+    if inode in seen:
+        also = "" if seen[inode] == path else f" (also as {seen[inode]})"
+        raise UsageError(f"{path} is given twice{also}; name each image once")
+    seen[inode] = path
+    users = [] if options.force_live else users_of(path)
+    if users:
+        raise SourceInUse(f"{users[0]}; stop that first, or read it all the same with --force-live")
 
 
 def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Found, Claimed] | None, list[Finding]]:

@@ -19,7 +19,6 @@ from raidfs.block import BlockSource, Requests
 from raidfs.errors import SourceError
 from raidfs.extents import Extents
 
-
 _FAREWELL = 1.0
 """Seconds that a member's thread is given to end."""
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.block import Requests, check_requests
-from raidfs.errors import SourceChanged, SourceError
+from raidfs.errors import EmptySource, SourceChanged, SourceError
 from raidfs.extents import Extents
 from raidfs.units import SECTOR, align_down, align_up
 
@@ -63,7 +63,8 @@ class RawImage:
             sys: where sysfs is mounted; for tests.
 
         Raises:
-            SourceError: it cannot be opened, is of another kind, or empty; one sentence.
+            EmptySource: it has no bytes; one sentence.
+            SourceError: it cannot be opened, or is of another kind; one sentence.
         """
         self.path = path
         self._reader = reader
@@ -77,7 +78,7 @@ class RawImage:
             self._size = self._current_size()
             self._unit = SECTOR if self.is_regular else _logical_block_size(self._opened.st_rdev, sys)
             if self._size == 0:
-                raise SourceError(f"{path}: {_no_size(self.is_regular, sys)}")
+                raise EmptySource(f"{path}: {_no_size(self.is_regular, sys)}")
         except SourceError:
             os.close(self.fd)
             raise
