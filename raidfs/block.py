@@ -61,9 +61,8 @@ class MemorySource:
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`."""
-        check_requests(requests, self.size, len(out))
         lost = []
-        for offset, length, position in requests.tolist():
+        for offset, length, position in check_requests(requests, self.size, len(out)):
             out[position : position + length] = self._data[offset : offset + length]
             for start, stop in self._losses.clip(offset, offset + length).shift(position - offset):
                 out[start:stop] = 0
@@ -75,18 +74,21 @@ class MemorySource:
         return self._losses.clip(start, stop)
 
 
-def check_requests(requests: Requests, size: int, out_size: int) -> None:
+def check_requests(requests: Requests, size: int, out_size: int) -> list[list[int]]:
     """Refuse requests outside the source or the buffer.
+
+    Returns:
+        The requests as lists of offset, length, position.
 
     Raises:
         ValueError: the caller's bug, with the first offending request.
     """
-    offset, length, position = requests[:, 0], requests[:, 1], requests[:, 2]
-    bad = (offset < 0) | (length < 0) | (offset > size - length) | (position < 0) | (position > out_size - length)
-    if bad.any():
-        raise ValueError(
-            f"request {requests[bad][0].tolist()} outside a source of {size} or a buffer of {out_size} bytes"
-        )
+    listed: list[list[int]] = requests.tolist()  # plain numbers: most calls bring one request, and numpy is slow on one
+    for offset, length, position in listed:
+        if not (length >= 0 and 0 <= offset <= size - length and 0 <= position <= out_size - length):
+            told = f"request {[offset, length, position]}"
+            raise ValueError(f"{told} outside a source of {size} or a buffer of {out_size} bytes")
+    return listed
 
 
 def one_request(offset: int, length: int) -> Requests:

@@ -106,7 +106,6 @@ def test_examine_says_of_each_member_what_mdadm_said(case: Case, capsys: pytest.
     assert main(["examine", "--json", *members]) == 0
     said = {member["path"]: member for member in json.loads(capsys.readouterr().out)["members"]}
     assert sorted(said) == sorted(members)
-    newest = max(told.events for told in told_of_members(case))
     for index, (path, told) in enumerate(zip(members, told_of_members(case), strict=True)):
         member = said[path]
         assert member["events"] == told.events
@@ -114,9 +113,7 @@ def test_examine_says_of_each_member_what_mdadm_said(case: Case, capsys: pytest.
         if told.data_offset is not None:
             assert member["data_offset"] == told.data_offset
             assert member["new_data_offset"] == (told.new_data_offset or told.data_offset)
-        serves = member["state"] in ("in-sync", "recovering")
-        assert serves == (index not in case.stale), member
-        assert told.events == newest or not serves or told.events == newest - 1
+        assert (member["state"] in ("in-sync", "recovering")) == (index not in case.stale), member
 
 
 @pytest.mark.fuse

@@ -64,7 +64,7 @@ def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
             size=_size(claim, before, reshape),
             members=tuple(members),
             reshape=reshape,
-            resync_offset=claim.resync_offset,
+            resync_offset=_capped(claim.resync_offset, claim.component_size or 0),
             withheld=_withheld(chosen, reference),
             events=claim.events,
             updated=claim.updated,
@@ -93,6 +93,11 @@ def _size(claim: MemberClaim, before: Shape, reshape: Reshape | None) -> int:
     for shape in (reshape.after, before) if reshape else (before,):
         rows -= rows % shape.chunk_size
     return rows * min(shape.n_data for shape in ((before, reshape.after) if reshape else (before,)))
+
+
+def _capped(offset: int | None, component_size: int) -> int | None:
+    """Return an offset into the component, no further than its end; what is beyond means the same."""
+    return None if offset is None else min(offset, component_size)
 
 
 @dataclass
@@ -161,7 +166,7 @@ def _judge(each: Claimed, reference: Claimed) -> Member:
         state=State.IN_SYNC if claim.recovery_offset is None else State.RECOVERING,
         data_offset=claim.data_offset,
         new_data_offset=claim.data_offset + shift,
-        recovered_to=claim.recovery_offset,
+        recovered_to=_capped(claim.recovery_offset, claim.component_size or 0),
         bad_blocks=each.bad_blocks,
         device_number=claim.device_number,
         device_uuid=claim.device_uuid,
@@ -176,9 +181,9 @@ def _judge(each: Claimed, reference: Claimed) -> Member:
         return replace(
             member, role=role if role >= 0 else claim.role if claim.role >= 0 else None, state=state, note=note
         )
-    if not claim.intact:
-        note = "has a damaged superblock; its data are used only as doubtful ones"
-        return replace(member, role=role, state=State.DAMAGED, note=note)
+    doubt = each.doubt if claim.intact else "has a damaged superblock"
+    if doubt:
+        return replace(member, role=role, state=State.DAMAGED, note=f"{doubt}; its data are used only as doubtful ones")
     return replace(member, role=role)
 
 

@@ -23,6 +23,7 @@ class Claimed:
         claim: what its superblock says.
         bad_blocks: what its bad-block log says [member bytes].
         unsupported: features that raidfs refuses to guess about, one sentence each.
+        doubt: why nothing on this member is sure, one clause; empty: nothing speaks against it.
         journal_empty: for a journal device: whether it holds nothing to replay; else None.
     """
 
@@ -31,6 +32,7 @@ class Claimed:
     claim: MemberClaim
     bad_blocks: Extents = Extents()
     unsupported: tuple[str, ...] = ()
+    doubt: str = ""
     journal_empty: bool | None = None
 
 

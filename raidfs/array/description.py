@@ -13,13 +13,16 @@ from raidfs.array.shape import Shape
 from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
 
+_LARGEST = 1 << 60
+"""No quantity of an array reaches this [bytes]."""
+
 
 class State(Enum):
     """What a member is to its array; the value is its name in reports."""
 
     IN_SYNC = "in-sync"
     RECOVERING = "recovering"
-    DAMAGED = "damaged"  # its superblock is: its data serve only as doubtful bytes
+    DAMAGED = "damaged"  # its superblock or its bad-block log is: its data serve only as doubtful bytes
     STALE = "stale"
     FAULTY = "faulty"
     DUPLICATE = "duplicate"
@@ -134,6 +137,7 @@ class ArrayDescription:
         Raises:
             InconsistentDescription: says what contradicts what.
         """
+        self._check_numbers()
         roles = [member.role for member in self.members if member.state.serves]
         if len(set(roles)) != len(roles):
             raise InconsistentDescription("two members serve the same role")
@@ -148,6 +152,19 @@ class ArrayDescription:
             self._check_reshape(self.reshape)
         if self.size != self.usable_size:
             raise InconsistentDescription(f"a size of {self.size} bytes; its shape holds {self.usable_size}")
+
+    def _check_numbers(self) -> None:
+        """Refuse what no array has and 64-bit arithmetic would stumble over."""
+        told = [("component size", self.component_size), ("resync offset", self.resync_offset or 0)]
+        if self.reshape is not None:
+            told.append(("reshape position", self.reshape.position))
+        for member in self.members:
+            if member.state.serves:
+                offsets = (member.data_offset, member.new_data_offset, member.recovered_to or 0)
+                told += [(f"an offset of {member.path}", offset) for offset in offsets]
+        for name, value in told:
+            if not 0 <= value < _LARGEST:
+                raise InconsistentDescription(f"{name} is {value} bytes, which cannot be")
 
     def _check_reshape(self, reshape: Reshape) -> None:
         if reshape.after != self.shape:

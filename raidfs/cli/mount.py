@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,8 @@ from raidfs.view.probe import probe
 
 if TYPE_CHECKING:
     from raidfs.block import BlockSource
+
+_SYSLOG = "/dev/log"
 
 
 @click.command()
@@ -60,7 +63,20 @@ def mount(
             logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="raidfs: %(message)s")
             serve_array(array, mountpoint, options, say)
         else:
-            say(run_in_background(lambda announce: serve_array(array, mountpoint, options, announce)))
+
+            def body(announce: Announce) -> None:
+                _log_to_syslog()
+                serve_array(array, mountpoint, options, announce)
+
+            say(run_in_background(body))
+
+
+def _log_to_syslog() -> None:
+    """Let a daemon, which has no terminal, say there why a read failed; where there is no syslog it stays silent."""
+    if os.path.exists(_SYSLOG):
+        handler = SysLogHandler(_SYSLOG, SysLogHandler.LOG_DAEMON)
+        handler.ident = f"raidfs[{os.getpid()}]: "
+        logging.getLogger().addHandler(handler)
 
 
 def serve_array(array: OpenArray, mountpoint: str, options: MountOptions, announce: Announce) -> None:

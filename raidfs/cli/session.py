@@ -229,16 +229,17 @@ def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Fou
     found = result.found[0]
     claim = claim_of(found)
     findings = [*result.findings, *found.findings]
-    bad_blocks = Extents()
+    bad_blocks, doubt = Extents(), ""
     if claim.bad_block_log is not None:
         log = read_bad_blocks(image, claim, path)
         bad_blocks = log.extents
         findings += log.findings
+        doubt = "" if log.complete or options.ignore_bad_block_log else "has a bad-block log that cannot be read"
         if options.ignore_bad_block_log and bad_blocks:
             message = f"{path}: the bad-block log ({bad_blocks.total} bytes) is ignored as asked"
             findings.append(Finding(Severity.WARNING, path, message))
             bad_blocks = Extents()
-    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported)
+    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported, doubt)
     if claim.journal_tail is not None:
         claimed = replace(claimed, journal_empty=journal_is_empty(image, claim))
     return (found, claimed), findings

@@ -33,6 +33,7 @@ _SCRATCH = 4 << 20
 """Scratch bytes per thread; a request that needs more is planned in parts."""
 _SMALLEST = 4096
 """Parts of a request are not made smaller than this [bytes]."""
+_NOTHING = Extents()
 _PATIENCE = 20.0
 """Seconds until a member that does not answer is rebuilt around."""
 
@@ -149,13 +150,12 @@ class ArraySource:
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`. Bytes that the policy withholds are losses."""
-        check_requests(requests, self.size, len(out))
         lost: list[Extents] = []
-        for offset, length, position in requests.tolist():
+        for offset, length, position in check_requests(requests, self.size, len(out)):
             part = out[position : position + length]
             if length and not self.try_read_into(offset, part):
                 lost.append(self._read_slowly(offset, part).shift(position))
-        return Extents().union(*lost)
+        return Extents().union(*lost) if lost else _NOTHING
 
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""

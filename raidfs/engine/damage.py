@@ -60,7 +60,7 @@ def _flaws_of_member(description: ArrayDescription, member: Member, source: int,
     yield Flaw(source, Extents.span(size, end), Trust.NONE, f"the image ends at {size} bytes")
     yield Flaw(source, member.bad_blocks, Trust.NONE, "in the member's bad-block log")
     if member.state is State.DAMAGED:
-        yield Flaw(source, everything, Trust.DOUBTFUL, "the member's superblock is damaged")
+        yield Flaw(source, everything, Trust.DOUBTFUL, member.note)
     if description.withheld:
         yield Flaw(source, everything, Trust.DOUBTFUL, description.withheld)
     if member.recovered_to is not None:

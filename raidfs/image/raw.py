@@ -90,10 +90,9 @@ class RawImage:
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`. Bytes known to be lost are not asked for again."""
-        check_requests(requests, self._size, len(out))
         view = out.data
         lost: list[tuple[int, int]] = []
-        for offset, length, position in requests.tolist():
+        for offset, length, position in check_requests(requests, self._size, len(out)):
             readable = Extents.span(offset, offset + length).difference(self._losses) if self._losses else None
             for start, stop in [(offset, offset + length)] if readable is None else readable:
                 self._read_range(start, stop, view[position + start - offset : position + stop - offset])
@@ -108,17 +107,18 @@ class RawImage:
 
     def _read_range(self, start: int, stop: int, target: memoryview) -> None:
         """Read [start, stop) into `target`, and remember what cannot be read."""
-        pending = [(start, stop)]
+        pending, read_to = [(start, stop)], 0
         lost = []
         while pending:
             begin, end = pending.pop()
             here, is_end_of_file = self._read_while_possible(begin, end, target, start)
+            read_to = here if here > begin else read_to
             if here == end:
                 continue
             if is_end_of_file:
                 lost.append((here, self._size))
             elif (middle := self._middle(here, end)) is None:
-                first = align_down(here, self._unit) if here == begin else here
+                first = max(align_down(here, self._unit), read_to)
                 lost.append((first, min(align_up(end, self._unit), self._size)))
             else:
                 pending += [(middle, end), (here, middle)]
@@ -158,7 +158,7 @@ class RawImage:
             SourceChanged: its size or modification time differ, or the device is gone; one sentence.
         """
         now = os.fstat(self.fd)
-        size = self._current_size()
+        size = now.st_size if self.is_regular else self._current_size()
         if size != self._size:
             raise SourceChanged(
                 f"{self.path}: had {self._size} bytes when it was opened and has {size} now;"

@@ -80,13 +80,13 @@ def variants_of(
     }
 
 
-def table_of(rounds: Rounds) -> Table:
+def table_of(rounds: Rounds, *, judged: bool) -> Table:
     """Return the result for people."""
     table = Table("compared", "ratio", "min-max", "promised", "wanted", "measured")
     for ratio in RATIOS:
         values = ratio.values(rounds)
         sign = "<=" if ratio.lower_is_better else ">="
-        mark = "" if ratio.is_kept(rounds) else " BROKEN"
+        mark = " BROKEN" if judged and not ratio.is_kept(rounds) else ""
         one, other = (statistics.median(rounds[name]) for name in (ratio.variant, ratio.reference))
         unit = "us" if ratio.lower_is_better else "GB/s"
         table.add_row(
@@ -104,7 +104,7 @@ def table_of(rounds: Rounds) -> Table:
 @click.option("--rounds", default=9, show_default=True, help="Rounds that count.")
 @click.option("--size", default=256, show_default=True, help="Size of a member [MiB].")
 @click.option("--scratch", type=click.Path(exists=True, file_okay=False), help="Where the arrays are made.")
-@click.option("--quick", is_flag=True, help="Three rounds on members of 64 MiB: whether it works, not how fast.")
+@click.option("--quick", is_flag=True, help="Three rounds on small members: shows that it works, judges nothing.")
 def main(rounds: int, size: int, scratch: str | None, *, quick: bool) -> None:
     """Measure raidfs on this machine."""
     rounds, size = (3, 64) if quick else (rounds, size)
@@ -121,8 +121,8 @@ def main(rounds: int, size: int, scratch: str | None, *, quick: bool) -> None:
     console.print(
         f"RAID5 and RAID6 of 4 x {size} MiB, chunk 64 KiB, in the page cache; {rounds} interleaved rounds, medians"
     )
-    console.print(table_of(results))
-    if not all(ratio.is_kept(results) for ratio in RATIOS):
+    console.print(table_of(results, judged=not quick))
+    if not quick and not all(ratio.is_kept(results) for ratio in RATIOS):
         raise SystemExit(1)
 
 

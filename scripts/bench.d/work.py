@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from raidfs.block import BlockSource, one_request
+from raidfs.cli.export import WINDOW
 from raidfs.output import SparseImage
 
-WINDOW = 1 << 20
 _BUFFER = mmap.mmap(-1, WINDOW)
 _VIEW = memoryview(_BUFFER)
 _ARRAY = np.frombuffer(_BUFFER, dtype=np.uint8)

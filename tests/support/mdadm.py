@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.examined import examined_members
 from tests.support.golden import SECTOR, Case
 
 LAYOUTS = (
@@ -40,8 +41,7 @@ def shapes(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def told_of_members(case: Case) -> list[Told]:
     """Return what `mdadm --examine` said of each image, in order."""
-    blocks = re.split(r"^/dev/\S+:$", case.examine_text, flags=re.MULTILINE)[1:]
-    return [_told(block) for block in blocks]
+    return [_told(block) for _, block in examined_members(case.examine_text)]
 
 
 def _told(block: str) -> Told:
