@@ -54,7 +54,11 @@ def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
     try:
         before, reshape = _shapes(claim)
         members, findings = _seat(chosen, reference)
-        members += [_foreign(each) for each in claimed if each not in chosen]
+        foreign = [_foreign(each) for each in claimed if each not in chosen]
+        members += foreign
+        findings += [
+            Finding(Severity.WARNING, each.path, f"{each.path} {each.note}; it is set apart") for each in foreign
+        ]
         description = ArrayDescription(
             uuid=claim.array_uuid,
             name=claim.array_name,

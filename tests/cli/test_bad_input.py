@@ -1,0 +1,105 @@
+"""Bad input: one clear sentence on standard error, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raidfs.cli import main
+from tests.support.golden import golden_case
+
+pytestmark = pytest.mark.golden
+GROWN = golden_case("a-r5-3to4-12-64k-40")
+OTHER = golden_case("s-r5-la")
+Complaint = Callable[..., str]
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]) -> Complaint:
+    """Run a command that must fail; return its one sentence."""
+
+    def run(code: int, *words: str | Path) -> str:
+        assert main([str(word) for word in words]) == code
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith("raidfs: ")
+        assert "Traceback" not in said.err
+        return said.err
+
+    return run
+
+
+@pytest.mark.parametrize("command", [["examine"], ["explain", "--at", "0"]])
+def test_files_that_are_no_members(complaint: Complaint, command: list[str], tmp_path: Path) -> None:
+    text, empty = tmp_path / "notes.txt", tmp_path / "empty.img"
+    text.write_text("call the customer back\n")
+    empty.touch()
+    assert "holds no md superblock" in complaint(1, *command, text)
+    assert "empty" in complaint(1, *command, empty)
+    assert "none of the 2 images" in complaint(1, *command, text, empty)
+    assert "cannot be opened" in complaint(1, *command, tmp_path / "missing.img")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert "holds no file" in complaint(2, *command, folder)
+
+
+def test_members_of_two_arrays_are_listed_and_uuid_chooses(
+    complaint: Complaint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = [*GROWN.members(), *OTHER.members()[:2]]
+    said = complaint(1, "examine", *mixed)
+    assert "members of 2 arrays; choose one with --uuid" in said
+    uuids = [line.split()[0] for line in said.splitlines()[1:]]
+    assert len(uuids) == 2
+    assert main(["examine", "--uuid", uuids[0], *map(str, mixed)]) == 0
+    assert "belongs to another array" in capsys.readouterr().out
+    assert "no array here has the uuid or name" in complaint(1, "examine", "--uuid", "nonsense", *mixed)
+
+
+def test_the_same_image_twice(complaint: Complaint, tmp_path: Path) -> None:
+    first, second, *_ = GROWN.members()
+    link = tmp_path / "link.img"
+    link.symlink_to(first)
+    assert "is given twice" in complaint(2, "examine", first, second, first)
+    assert f"(also as {first})" in complaint(2, "examine", first, second, link)
+
+
+def test_a_truncated_image_is_said_and_rebuilt_around(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    members = GROWN.copies(tmp_path)
+    with members[1].open("r+b") as file:
+        file.truncate(10_000_000)
+    assert main(["examine", *map(str, members)]) == 0
+    text = capsys.readouterr().out
+    assert "10000000 bytes: it was cut" in text
+    assert "rebuilt from parity" in text
+
+
+def test_a_wrong_command_line(complaint: Complaint, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "name the members and then the image" in complaint(2, "export", GROWN.members()[0])
+    assert "is no size" in complaint(2, "explain", GROWN.members()[0], "--at", "12 parsecs")
+    for words in ([], ["examine"], ["frobnicate"], ["explain", "x"]):
+        assert main(words) == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_every_member_excluded(complaint: Complaint) -> None:
+    first = GROWN.members()[0]
+    assert "leave at least one" in complaint(2, "examine", "--exclude", first, first)
+
+
+def test_levels_that_are_not_read_yet_are_named(complaint: Complaint, tmp_path: Path) -> None:
+    image = OTHER.copies(tmp_path)[0]
+    raw = bytearray(image.read_bytes())
+    at = next(at for at in range(len(raw) - 4096, 0, -4096) if raw[at : at + 4] == b"\xfc\x4e\x2b\xa9")
+    raw[at + 72 : at + 76] = (10).to_bytes(4, "little")
+    raw[at + 216 : at + 220] = bytes(4)
+    n_roles = int.from_bytes(raw[at + 220 : at + 224], "little")
+    covered = raw[at : at + 256 + 2 * n_roles]
+    total = sum(int.from_bytes(covered[i : i + 4], "little") for i in range(0, len(covered), 4))
+    raw[at + 216 : at + 220] = ((total & 0xFFFFFFFF) + (total >> 32) & 0xFFFFFFFF).to_bytes(4, "little")
+    image.write_bytes(raw)
+    said = complaint(1, "examine", image)
+    assert "level raid10" in said
+    assert str(image) in said
