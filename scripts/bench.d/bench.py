@@ -1,7 +1,6 @@
 """The benchmark: makes arrays in a scratch directory, measures, prints a table; exit code 1 where a promise is broken.
 
-A virtual machine may hand freed memory back to its host, and then the first touch of a page costs more than all that is
-measured here; so everything runs once before it counts, and files are small enough to stay in the page cache.
+Everything runs once before it counts, and files are small enough to stay in the page cache.
 """
 
 from __future__ import annotations

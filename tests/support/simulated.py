@@ -92,7 +92,11 @@ def memory_sources(images: Mapping[int, bytes]) -> list[tuple[int, BlockSource]]
 
 
 def plain_description(
-    level: Level = Level.RAID5, layout: str = "left-symmetric", raid_disks: int = 4, chunk_size: int = 4096, rows: int = 8
+    level: Level = Level.RAID5,
+    layout: str = "left-symmetric",
+    raid_disks: int = 4,
+    chunk_size: int = 4096,
+    rows: int = 8,
 ) -> ArrayDescription:
     """Describe a whole array without content, its data at byte 65536 of each member."""
     told = Shape(level, layout, chunk_size, raid_disks)

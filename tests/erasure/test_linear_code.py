@@ -1,0 +1,89 @@
+"""What is recovered is what the oracle computes by elimination, and it is refused exactly where the rank is too low."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from random import Random
+
+import pytest
+
+from raidfs.erasure.gf256 import multiply
+from raidfs.erasure.linear_code import LinearCode, Term, parity_code, recover
+from tests.oracle.layouts import LAYOUT_NAMES, Geometry, Stripe
+from tests.oracle.parity import fill, gf_inverse, gf_mul, reachable, solve
+from tests.support.simulated import name_of
+
+GEOMETRIES = [
+    Geometry(level, layout, raid_disks, 4096)
+    for level in (5, 6)
+    for layout in LAYOUT_NAMES[level]
+    for raid_disks in range(4 if level == 6 else 3, 9)
+]
+LENGTH = 3
+
+
+def code_of(stripe: Stripe) -> tuple[LinearCode, tuple[int, ...]]:
+    """The code of a stripe, and the role of each cell."""
+    parity = (stripe.p,) if stripe.q is None else (stripe.p, stripe.q)
+    return parity_code(len(stripe.data), len(parity), stripe.exponent), (*stripe.data, *parity)
+
+
+def evaluate(terms: tuple[Term, ...], cells: list[bytes]) -> bytes:
+    out = [0] * LENGTH
+    for term in terms:
+        out = [a ^ gf_mul(term.coefficient, b) for a, b in zip(out, cells[term.cell], strict=True)]
+    return bytes(out)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=name_of)
+def test_every_erasure_that_the_level_tolerates(geometry: Geometry) -> None:
+    random = Random(1)
+    for row in range(geometry.raid_disks):
+        stripe = geometry.stripe(row)
+        code, roles = code_of(stripe)
+        content = fill(stripe, [random.randbytes(LENGTH) for _ in stripe.data])
+        cells = [content[role] for role in roles]
+        for count in range(1, geometry.level - 3):
+            for erased in combinations(range(code.width), count):
+                left = {roles[cell]: cells[cell] for cell in range(code.width) if cell not in erased}
+                solved = solve(stripe, left)
+                for wanted in erased:
+                    terms = recover(code, frozenset(erased), wanted)
+                    assert terms is not None
+                    assert not {term.cell for term in terms} & {*erased}
+                    assert all(1 <= term.coefficient <= 255 for term in terms)
+                    assert evaluate(terms, cells) == cells[wanted] == solved[roles[wanted]]
+
+
+@pytest.mark.parametrize("geometry", [each for each in GEOMETRIES if each.raid_disks in (4, 6)], ids=name_of)
+def test_beyond_tolerance_exactly_what_the_rank_allows(geometry: Geometry) -> None:
+    stripe = geometry.stripe(1)
+    code, roles = code_of(stripe)
+    for count in range(1, code.width + 1):
+        for erased in combinations(range(code.width), count):
+            known = [roles[cell] for cell in range(code.width) if cell not in erased]
+            for wanted in erased:
+                terms = recover(code, frozenset(erased), wanted)
+                assert (terms is not None) == (roles[wanted] in reachable(stripe, known))
+
+
+def test_one_missing_member_of_a_raid6_costs_only_xor() -> None:
+    code = parity_code(4, 2, (0, 1, 2, 3))
+    for wanted in range(4):
+        terms = recover(code, frozenset([wanted]), wanted)
+        assert terms == tuple(Term(cell, 1) for cell in range(5) if cell != wanted)
+
+
+def test_any_equations_do() -> None:
+    """Mirrors are codes too; with dependent or no equations nothing is made up."""
+    mirror = LinearCode(((1, 1, 0), (1, 0, 1)))
+    assert recover(mirror, frozenset([0]), 0) in ((Term(1, 1),), (Term(2, 1),))
+    assert recover(mirror, frozenset([0, 1]), 0) == (Term(2, 1),)
+    assert recover(mirror, frozenset([0, 1, 2]), 0) is None
+    twice = LinearCode(((1, 1, 1), (3, 3, 3)))
+    assert recover(twice, frozenset([0, 1]), 0) is None
+    assert recover(twice, frozenset([2]), 2) == (Term(0, 1), Term(1, 1))
+    scaled = LinearCode(((7, 9),))
+    assert recover(scaled, frozenset([0]), 0) == (Term(1, multiply(9, gf_inverse(7))),)
+    assert LinearCode(()).width == 0
+    assert recover(LinearCode(()), frozenset([0]), 0) is None
