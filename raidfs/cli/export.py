@@ -27,6 +27,7 @@ from raidfs.output import SparseImage, refuse_existing, write_text
 from raidfs.report.facts import gather
 from raidfs.report.json import as_data
 from raidfs.report.map import map_lines
+from raidfs.report.text import sentence
 from raidfs.superblock import scan
 from raidfs.units import format_size
 
@@ -173,4 +174,4 @@ def _tell(array: OpenArray, target: str) -> None:
             click.echo(f"  {format_size(value)} ({value} bytes) {word}")
     for finding in array.findings:
         if finding.severity >= Severity.WARNING:
-            click.echo(f"  ! {finding.message}")
+            click.echo(f"  ! {sentence(finding)}")

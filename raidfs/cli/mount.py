@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from itertools import islice
 from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
 from raidfs.fuse.options import KNOWN, MountOptions, parse_options
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
-from raidfs.report.map import map_lines
+from raidfs.report.map import map_lines, unknown_map
 from raidfs.units import format_size
 from raidfs.view.build import ArrayView, build_tree
 from raidfs.view.filled import ZeroFilled
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from raidfs.block import BlockSource
 
 _SYSLOG = "/dev/log"
+
+
+_MOST_MAP_LINES = 1_000_000
+"""A longer array.map is not made: it would cost the mount more memory than everything else."""
 
 
 @click.command()
@@ -133,7 +138,12 @@ def _status(array: OpenArray) -> bytes:
 
 
 def _map(array: OpenArray) -> bytes:
-    lines = map_lines(array.charts, array.description.size, title_of(array), array.options.policy.limit)
+    size = array.description.size
+    lines = list(
+        islice(map_lines(array.charts, size, title_of(array), array.options.policy.limit), _MOST_MAP_LINES + 1)
+    )
+    if len(lines) > _MOST_MAP_LINES:
+        lines = unknown_map(size, f"more than {_MOST_MAP_LINES} ranges: `raidfs export --map FILE` writes them all")
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -213,7 +213,7 @@ class ArraySource:
                 return None
             reads = work.reads[: work.used[READS]].copy()
             losses = Extents(work.losses[: work.used[LOSSES], :2])
-            arena = np.zeros(int(work.used[SCRATCH]), dtype=np.uint8)
+            arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
             if failures or not self._unchanged():
                 absent += self._absent(failures)

@@ -91,7 +91,7 @@ class MemberReader:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.data = np.zeros(job.length, dtype=np.uint8)
+            job.data = np.empty(job.length, dtype=np.uint8)
             try:
                 job.lost = self._source.read_into(job.requests, job.data)
             except SourceError:

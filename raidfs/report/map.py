@@ -20,13 +20,24 @@ def map_lines(charts: Sequence[SectionChart], size: int, comment: str, limit: He
         comment: what the map is of, one line.
         limit: worst health that is served; worse ones count as doubtful, if they are not lost.
     """
-    yield f"# {comment}"
-    yield "# + served, / doubtful (something speaks against these bytes, or the choice is open), - lost"
-    yield "# current_pos  current_status  current_pass"
-    yield "0x00000000     +               1"
-    yield "#      pos        size  status"
+    yield from _head(comment)
     for start, stop, status in class_runs(charts, 0, size, [ord(_status(health, limit)) for health in Health]):
         yield f"0x{start:08X}  0x{stop - start:08X}  {chr(status)}"
+
+
+def unknown_map(size: int, comment: str) -> list[str]:
+    """Return the lines of a mapfile that leaves everything open (`?`), and says why."""
+    return [*_head(comment), f"0x00000000  0x{size:08X}  ?"]
+
+
+def _head(comment: str) -> list[str]:
+    return [
+        f"# {comment}",
+        "# + served, / doubtful (something speaks against these bytes, or the choice is open), - lost",
+        "# current_pos  current_status  current_pass",
+        "0x00000000     +               1",
+        "#      pos        size  status",
+    ]
 
 
 def _status(health: Health, limit: Health) -> str:

@@ -111,14 +111,14 @@ def _percent(part: int, whole: int) -> str:
     return f"{min(99.99, max(0.01, 100 * part / whole)) if part else 0:.2f}".rstrip("0").rstrip(".")
 
 
-def _sentence(finding: Finding) -> str:
+def sentence(finding: Finding) -> str:
     """Return the message, with its subject where it does not name it."""
     named = finding.subject == "array" or finding.subject in finding.message
     return finding.message if named else f"{finding.subject}: {finding.message}"
 
 
 def _findings(findings: Sequence[Finding], room: int) -> list[str]:
-    lines = [f"{_MARKS[each.severity]:<3}{_sentence(each)}" for each in findings]
+    lines = [f"{_MARKS[each.severity]:<3}{sentence(each)}" for each in findings]
     if len(lines) > room:
         lines = [*lines[: room - 1], f"-  and {len(lines) - room + 1} more findings (-v shows them)"]
     return [f"{'Findings' if not number else '':<10}{line}" for number, line in enumerate(lines)]
