@@ -6,7 +6,6 @@ so that an interrupted export can go on.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -43,12 +42,16 @@ def refuse_existing(path: str, protected: Iterable[tuple[int, int]], *, force: b
         return
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    if (status.st_dev, status.st_ino) in set(protected):
-        raise OutputError(f"{path} is one of the members, which are never written; name a new file as the last word")
+    _refuse_protected(path, status, protected)
     if not stat.S_ISREG(status.st_mode):
         raise OutputError(f"{path} exists and is no regular file; name a new file as the last word")
     if not force:
         raise OutputError(f"{path} exists; name a new file, or replace it with --force")
+
+
+def _refuse_protected(path: str, status: os.stat_result, protected: Iterable[tuple[int, int]]) -> None:
+    if (status.st_dev, status.st_ino) in set(protected):
+        raise OutputError(f"{path} is one of the members, which are never written; name a new file as the last word")
 
 
 def write_text(path: str, lines: Iterable[str]) -> None:
@@ -93,28 +96,36 @@ class SparseImage:
         """Where the state lies while the image is not complete."""
         return f"{self.path}.raidfs-state"
 
-    def resume(self) -> bool:
+    def resume(self, protected: Iterable[tuple[int, int]] = ()) -> bool:
         """Go on with an unfinished image, if there is one.
 
+        Args:
+            protected: as in `refuse_existing`.
+
         Raises:
-            OutputError: there is one, but of something else.
+            OutputError: there is one, but of something else, or another file took its place.
         """
         try:
             state = json.loads(Path(self.state_path).read_text(encoding="utf-8"))
             done, identity, notes = int(state["done"]), state["identity"], dict(state["notes"])
-        except FileNotFoundError:
-            return False
+            status = os.stat(self.path)
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        if not os.path.exists(self.path):
+        if not 0 <= done <= self._size:
             return False
+        _refuse_protected(self.path, status, protected)
         if identity != self._identity:
             raise OutputError(
                 f"{self.path} is an unfinished export of other members or with other options; "
                 "give those again, name a new file, or begin anew with --force"
             )
+        if status.st_size != self._size:
+            raise OutputError(
+                f"{self.path} is an unfinished export of {self._size} bytes, but has {status.st_size} bytes now; "
+                "name a new file, or begin anew with --force"
+            )
         self._open(os.O_RDWR)
-        self.done, self.notes = min(done, self._size), notes
+        self.done, self.notes = done, notes
         os.ftruncate(self._fd, self.done)  # what was written behind the last state is not to be trusted
         os.ftruncate(self._fd, self._size)
         return True
@@ -125,6 +136,7 @@ class SparseImage:
         Raises:
             OutputError: it cannot be made.
         """
+        self._forget_state()  # else a crash right here would leave an empty image that counts as begun
         self._open(os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
             os.ftruncate(self._fd, self._size)
@@ -148,24 +160,48 @@ class SparseImage:
                     written = os.pwrite(self._fd, view, self.done + stop - len(view))
                     view = view[written:]
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            hint = "; make room and run the same command again to go on" if full else ""
-            raise OutputError(f"cannot write {self.path} at byte {self.done}: {error.strerror}{hint}") from error
+            raise self._failure(error) from error
         self.done += len(data)
 
     def save(self) -> None:
-        """Make what is written last through a crash, and note how far it came."""
-        os.fdatasync(self._fd)
+        """Make what is written last through a crash, and note how far it came.
+
+        Raises:
+            OutputError: it may not last; the state on disk is that of the last `save`.
+        """
         state = {"done": self.done, "identity": self._identity, "notes": self.notes}
         temporary = f"{self.state_path}.new"
-        write_text(temporary, [json.dumps(state)])
-        os.replace(temporary, self.state_path)
+        try:
+            os.fdatasync(self._fd)
+            write_text(temporary, [json.dumps(state)])
+            os.replace(temporary, self.state_path)
+        except OSError as error:
+            raise self._failure(error) from error
 
     def finish(self) -> None:
-        """Declare the image complete."""
-        os.fsync(self._fd)
-        with contextlib.suppress(FileNotFoundError):
+        """Declare the image complete.
+
+        Raises:
+            OutputError: what is written may not last.
+        """
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._forget_state()
+
+    def _forget_state(self) -> None:
+        try:
             os.unlink(self.state_path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OutputError(f"cannot remove {self.state_path}: {error.strerror}") from error
+
+    def _failure(self, error: OSError) -> OutputError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "; make room and run the same command again to go on" if full else ""
+        return OutputError(f"cannot write {self.path} at byte {self.done}: {error.strerror}{hint}")
 
     def close(self) -> None:
         """Close the file."""

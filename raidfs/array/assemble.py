@@ -148,15 +148,15 @@ def _seat(chosen: Sequence[Claimed], reference: Claimed) -> tuple[list[Member], 
 
 
 def _rank(each: Claimed, reference: Claimed) -> tuple[object, ...]:
-    """Order in which members are seated: the reference, then the fresh, whole, large ones."""
+    """Order in which members are seated: originals before replacements, then the fresh, whole, large ones."""
     claim = each.claim
     return (
-        each is not reference,
         not claim.intact,
         claim.replacement,
         -claim.events,
         claim.recovery_offset is not None,
         -each.size,
+        each is not reference,
     )
 
 

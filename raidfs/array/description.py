@@ -148,6 +148,11 @@ class ArrayDescription:
                 )
         if self.component_size <= 0:
             raise InconsistentDescription(f"a component of {self.component_size} bytes cannot be")
+        if not self.usable_size:
+            chunks = " or ".join(f"{shape.chunk_size} bytes" for shape in self.shapes)
+            raise InconsistentDescription(
+                f"a component of {self.component_size} bytes does not hold one chunk of {chunks}"
+            )
         if self.reshape is not None:
             self._check_reshape(self.reshape)
         if self.size != self.usable_size:

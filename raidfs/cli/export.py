@@ -85,7 +85,7 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
         if os.path.abspath(map_file) == os.path.abspath(target):
             raise OutputError(f"{map_file} is both the image and its map; name two files")
     image = SparseImage(target, array.description.size, _identity(array))
-    if not force and image.resume():
+    if not force and image.resume(protected):
         learned = [(int(n), Extents(extents), str(reason)) for n, extents, reason in image.notes.get("learned", [])]
         if learned:
             array.source.learn(learned)

@@ -146,7 +146,9 @@ class ArraySource:
         """Fill `out` from `offset` [array bytes] on if that needs no waiting and nothing is lost; else return False."""
         if not 0 <= offset <= self.size - len(out):
             raise ValueError(f"request [{offset}, {offset + len(out)}) outside an array of {self.size} bytes")
-        return self._serve_nowait(offset, out) and self._unchanged()  # in this order: what was read is what was opened
+        sight = self._sight
+        # in this order: what was read is what was opened, and nobody has learned of a change meanwhile
+        return self._serve_nowait(offset, out) and self._unchanged() and self._sight is sight
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`. Bytes that the policy withholds are losses."""
@@ -175,8 +177,9 @@ class ArraySource:
                 source.assert_unchanged()
             except SourceChanged as error:
                 number = self._sources.index(cast(BlockSource, source))
-                self._watched = [each for each in self._watched if each is not source]
+                # learned first: whoever finds it no longer watched finds the new sight, too
                 self.learn([(number, Extents.span(0, 1 << 62), str(error))])
+                self._watched = [each for each in self._watched if each is not source]
                 intact = False
         return intact
 
@@ -215,7 +218,7 @@ class ArraySource:
             losses = Extents(work.losses[: work.used[LOSSES], :2])
             arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
-            if failures or not self._unchanged():
+            if failures or not self._unchanged() or self._sight is not sight:
                 absent += self._absent(failures)
                 continue
             size = len(out)

@@ -71,7 +71,8 @@ def _members(members: Sequence[Member], room: int) -> list[str]:
         healthy = [each for each in members if each.state.serves and not each.note and each.recovered_to is None]
         others = [each for each in members if each not in healthy]
         roles = ", ".join(str(each.role) for each in sorted(healthy, key=_by_role))
-        lines = [f"in sync: roles {roles}", *(_member(each) for each in sorted(others, key=_by_role))]
+        lines = [f"in sync: roles {roles}"] if healthy else []
+        lines += [_member(each) for each in sorted(others, key=_by_role)]
         room = max(room, 2)
         if len(lines) > room:
             lines = [*lines[: room - 1], f"and {len(lines) - room + 1} more that are set apart (-v shows them)"]

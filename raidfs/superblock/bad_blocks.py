@@ -24,6 +24,10 @@ _COUNT_BITS = 10
 _END = 2**64 - 1
 
 
+_LARGEST = 1 << 60
+"""No member is larger [bytes]; what a damaged superblock says may be."""
+
+
 @dataclass(frozen=True)
 class BadBlocks:
     """What a bad-block log says.
@@ -65,7 +69,9 @@ def read_bad_blocks(source: BlockSource, claim: MemberClaim, subject: str) -> Ba
         problems.append(f"{where} has {log.size} bytes, more than the {MAX_SIZE} that md reads: the rest is ignored")
     if lost:
         problems.append(f"{where}: {lost.total} of its bytes are unreadable, and with them some entries")
-    ranges, senseless = _entries(raw, lost, log, source.size)
+    whole = claim.data_offset + (claim.data_size or 0)  # an image that was cut still has the log of the whole member
+    end = max(source.size, min(whole, _LARGEST))
+    ranges, senseless = _entries(raw, lost, log, end)
     if senseless:
         problems.append(f"{where}: {len(senseless)} entries make no sense, the first is {senseless[0]:#018x}")
     extents = Extents(ranges)

@@ -19,7 +19,7 @@ SIX = parity_table(Shape(Level.RAID6, "left-symmetric", 4096, 5))
 def changed(table: RowTable, field: str, place: tuple[int, int], value: int) -> RowTable:
     array = getattr(table, field).copy()
     array[place] = value
-    return replace(table, **{field: array})  # type: ignore[arg-type]  # one of its arrays
+    return replace(table, **{field: array})
 
 
 def test_two_cells_on_one_place_are_refused() -> None:

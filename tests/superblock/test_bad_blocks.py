@@ -32,7 +32,16 @@ def member(log: bytes, losses: Extents = Extents()) -> PlacedSource:
 
 
 def claim_with_log(shift: int = 0, offset: int = 8192, size: int = 4096) -> MemberClaim:
-    return replace(claim_of_capture("bad-blocks"), bad_block_log=BadBlockLog(offset, size, shift))
+    claim = claim_of_capture("bad-blocks")
+    whole = SIZE - claim.data_offset
+    return replace(claim, bad_block_log=BadBlockLog(offset, size, shift), data_size=whole)
+
+
+def test_the_log_of_an_image_that_was_cut_is_still_right() -> None:
+    claim = replace(claim_with_log(), data_size=SIZE)
+    bad = read_bad_blocks(member(log_of(SIZE // 512 << 10 | 1)), claim, "sda")
+    assert bad.extents == Extents([(SIZE, SIZE + 512)])
+    assert bad.complete
 
 
 def test_log_of_a_real_member_names_what_was_set() -> None:

@@ -32,7 +32,7 @@ def reshapes(
     most_disks: int = 6,
     chunks: tuple[int, ...] = (4096, 8192),
     moves: tuple[int, int] = (-24, 24),
-    alike: bool = False,
+    is_odd: bool = True,
 ) -> Reshape:
     """Draw a reshape as recorded.
 
@@ -42,7 +42,7 @@ def reshapes(
         most_disks: members at most.
         chunks: chunk sizes to choose from [bytes].
         moves: of the data offset of a member: least and most [units of 4096 bytes].
-        alike: all members' data move alike.
+        is_odd: the data of a member may move in the direction of travel too, which md refuses.
     """
     level = draw(st.sampled_from([4, 5, 6]))
     before = draw(geometries(level, most_disks, chunks))
@@ -50,9 +50,10 @@ def reshapes(
     growth = after.raid_disks - before.raid_disks
     backwards = growth < 0 or (growth == 0 and draw(st.booleans()))
     roles = range(max(before.raid_disks, after.raid_disks))
-    move = st.integers(*moves).map(lambda units: units * 4096)
-    one = draw(move)
-    shifts = [one] * len(roles) if alike else draw(st.lists(move, min_size=len(roles), max_size=len(roles)))
+    most = max(abs(each) for each in moves)
+    allowed = moves if is_odd else (0, most) if backwards else (-most, 0)
+    move = st.integers(*allowed).map(lambda units: units * 4096)
+    shifts = draw(st.lists(move, min_size=len(roles), max_size=len(roles)))
     offsets = {role: (START, START + shift) for role, shift in zip(roles, shifts, strict=True)}
     drawn = Reshape(before, after, component_size, 0, backwards, offsets)
     step = drawn.step * after.data_disks

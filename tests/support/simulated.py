@@ -72,7 +72,7 @@ def describe(array: Simulation, *, without: Collection[int] = ()) -> ArrayDescri
     )
 
 
-def with_member(description: ArrayDescription, role: int, **changes: object) -> ArrayDescription:
+def with_member(description: ArrayDescription, role: int, /, **changes: object) -> ArrayDescription:
     """Return the description with changes to the member that serves a role."""
     members = tuple(
         replace(member, **changes) if member.role == role else member  # type: ignore[arg-type]  # names of its fields
