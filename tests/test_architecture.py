@@ -15,7 +15,7 @@ PACKAGE = CHECKOUT / "raidfs"
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
-GROUND = "errors units extents block linear finding"
+GROUND = "errors units extents block linear finding partition"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND.split(), GROUND),
     "output": "errors units",

@@ -7,11 +7,12 @@ set apart stays in the description, with its reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
-from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State
+from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State
 from raidfs.array.shape import Shape, shape_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
@@ -144,7 +145,22 @@ def _seat(chosen: Sequence[Claimed], reference: Claimed) -> tuple[list[Member], 
                 f"lags by one event ({each.claim.events}, the freshest has {reference.claim.events}); md accepts that"
             )
             seats.findings.append(Finding(Severity.NOTE, each.path, f"{each.path} {text}"))
+    seats.findings += _odd_moves(chosen)
     return [members[id(each)] for each in chosen], seats.findings
+
+
+def _odd_moves(chosen: Sequence[Claimed]) -> list[Finding]:
+    """Name members that move their data unlike most in a reshape; md allows it, mdadm moves all alike."""
+    moving = [(each, each.claim.reshape.new_offset) for each in chosen if each.claim.intact and each.claim.reshape]
+    moves = Counter(move for _, move in moving)
+    usual = next((move for move, n in moves.items() if 2 * n > len(moving)), None)
+    return [
+        Finding(
+            Severity.WARNING, each.path, f"{each.path} moves its data by {move} bytes, most members by {usual} bytes"
+        )
+        for each, move in moving
+        if usual is not None and move != usual
+    ]
 
 
 def _rank(each: Claimed, reference: Claimed) -> tuple[object, ...]:
@@ -204,6 +220,12 @@ def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, 
         return State.STALE, f"is stale: its events are {claim.events}, the freshest member has {first.events}"
     if role < 0:
         return State.SPARE, "is a spare: it holds no data of the array"
+    shift = claim.reshape.new_offset if claim.reshape else 0
+    if not (0 <= claim.data_offset < LARGEST and 0 <= claim.data_offset + shift < LARGEST):
+        return (
+            State.INCOMPATIBLE,
+            f"says that its data begin at byte {claim.data_offset}, later at {claim.data_offset + shift}",
+        )
     different = _disagreement(claim, first)
     if different:
         return State.INCOMPATIBLE, f"says {different}, against {reference.path}"
@@ -231,19 +253,28 @@ def _foreign(each: Claimed) -> Member:
     return Member(each.path, None, State.FOREIGN, claim.data_offset, claim.data_offset, events=claim.events, note=note)
 
 
+def _is_current_journal(each: Claimed, reference: Claimed) -> bool:
+    """Tell whether this is the journal of the array as it is now; an old or damaged one proves nothing."""
+    claim, roles = each.claim, reference.claim.device_roles
+    listed = 0 <= claim.device_number < len(roles) and roles[claim.device_number] == JOURNAL
+    return each.journal_empty is not None and claim.intact and listed and claim.events + 1 >= reference.claim.events
+
+
 def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
     """Say why no byte of this array may be called sure, in one sentence; empty: nothing speaks against it."""
     if not reference.claim.intact:
         return "no member has an intact superblock, so nothing that the array is made of is certain"
     if reference.claim.reshape is not None and reference.claim.reshape.new_level != reference.claim.level:
         return "the superblock changes the level during the reshape, which raidfs does not understand yet"
+    later = [each for each in chosen if not each.claim.intact and each.claim.events > reference.claim.events + 1]
+    fresh = [each for each in chosen if each.claim.intact and each.claim.events + 1 >= reference.claim.events]
+    if len(later) >= len(fresh):
+        return f"as many members with later but damaged superblocks are here ({later[0].path}) as with whole ones"
     if reference.claim.has_journal:
-        journals = [each for each in chosen if each.journal_empty is not None]
+        journals = [each for each in chosen if _is_current_journal(each, reference)]
         if not journals:
-            return "the array has a write journal and its device is not among the images: newer data may lie there"
+            return "the array has a write journal, but no whole and current one is here: newer data may lie there"
         if not all(each.journal_empty for each in journals):
             path = next(each.path for each in journals if not each.journal_empty)
-            return (
-                f"the write journal on {path} holds data that are not on the members yet; raidfs does not replay it yet"
-            )
+            return f"the write journal on {path} holds data that are not on the members yet; it is not replayed yet"
     return ""

@@ -13,7 +13,7 @@ from raidfs.array.shape import Shape
 from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
 
-_LARGEST = 1 << 60
+LARGEST = 1 << 60
 """No quantity of an array reaches this [bytes]."""
 
 
@@ -168,7 +168,7 @@ class ArrayDescription:
                 offsets = (member.data_offset, member.new_data_offset, member.recovered_to or 0)
                 told += [(f"an offset of {member.path}", offset) for offset in offsets]
         for name, value in told:
-            if not 0 <= value < _LARGEST:
+            if not 0 <= value < LARGEST:
                 raise InconsistentDescription(f"{name} is {value} bytes, which cannot be")
 
     def _check_reshape(self, reshape: Reshape) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 cannot go on; 2 wrong command line; 3 a bug in raidfs; 4 d
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from raidfs.errors import AmbiguousArray, RaidfsError, UsageError
 
 COMMANDS: tuple[click.Command, ...] = (examine, mount, umount, export, explain)
 """All commands, in the order of the help: look first, then mount, then the rest."""
+
+_NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+"""How writing to a full or closed standard output fails."""
 
 EXIT_CANNOT, EXIT_USAGE, EXIT_BUG, EXIT_DAMAGE = 1, 2, 3, 4
 
@@ -66,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("\n  ".join((f"{error}:", *error.choices)), EXIT_CANNOT)
     except RaidfsError as error:
         return _complain(str(error), EXIT_CANNOT)
+    except OSError as error:
+        if error.errno not in _NO_OUTPUT or error.filename is not None:
+            raise  # not expected here: a bug
+        sys.stdout = None
+        return _complain(f"cannot write to the standard output: {error.strerror}", EXIT_CANNOT)
     except Exception:  # noqa: BLE001  # the last resort: whatever comes here is our bug, and must be told from the user's
         traceback.print_exc()
         return _complain("this is a bug in raidfs; please report it with the lines above", EXIT_BUG)

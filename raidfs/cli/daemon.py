@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from raidfs.errors import Interrupted, MountError, RaidfsError
 
@@ -41,7 +42,7 @@ def run_in_background(body: Callable[[Announce], None]) -> str:
         os.close(reading)
         _be_the_child(body, writing)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
+    with os.fdopen(reading, "rb") as pipe, _as_interrupts(signal.SIGTERM, signal.SIGHUP):
         try:
             message = pipe.read()
         except KeyboardInterrupt:
@@ -49,6 +50,17 @@ def run_in_background(body: Callable[[Announce], None]) -> str:
             os.waitpid(child, 0)
             raise Interrupted("stopped; nothing is mounted") from None
     return _understand(message, child)
+
+
+@contextmanager
+def _as_interrupts(*numbers: signal.Signals) -> Iterator[None]:
+    """Let other signals stop us as Ctrl-C does, so that no child is left behind."""
+    before = [(number, signal.signal(number, signal.default_int_handler)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _understand(message: bytes, child: int) -> str:

@@ -34,7 +34,13 @@ _WORTH = {
 @members_argument
 @click.option("--at", "at", required=True, metavar="OFFSET", help="Array byte: 4096, 64K, or 2048s for sectors.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def explain(members: tuple[str, ...], at: str, as_json: bool, **shared: Any) -> int:
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print nothing; whether the members and the offset are right, the exit code tells.",
+)
+def explain(members: tuple[str, ...], at: str, as_json: bool, quiet: bool, **shared: Any) -> int:
     """Say where one byte of the array lives, in which geometry, on which member, and what it is worth."""
     offset = parse_size(at)
     with open_array(expand_folders(members), options_of(shared)) as array:
@@ -42,7 +48,8 @@ def explain(members: tuple[str, ...], at: str, as_json: bool, **shared: Any) -> 
             raise UsageError(f"--at {at}: the array ends at {format_offset(array.description.size)}")
         found = explain_byte(array.charts, array.flaws, offset)
         paths = [image.path for _, image in array.serving]
-        click.echo(_as_json(found, paths) if as_json else "\n".join(_lines(found, paths, array)))
+        if not quiet:
+            click.echo(_as_json(found, paths) if as_json else "\n".join(_lines(found, paths, array)))
     return 0
 
 

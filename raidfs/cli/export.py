@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from typing import Any
 
 import click
@@ -19,7 +19,7 @@ from raidfs.block import one_request
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health, Policy
-from raidfs.errors import Interrupted, OutputError
+from raidfs.errors import Interrupted, OutputError, SourceError
 from raidfs.extents import Extents
 from raidfs.finding import Severity
 from raidfs.image import open_image
@@ -45,6 +45,7 @@ DAMAGE = 4
 @click.option("--doubtful", is_flag=True, help="Write doubtful bytes too, instead of holes.")
 @click.option("--force", is_flag=True, help="Replace IMAGE (and the map) if it exists; never a member.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell notes too, not only warnings.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def export(
     members: tuple[str, ...],
@@ -52,6 +53,7 @@ def export(
     doubtful: bool,
     force: bool,
     as_json: bool,
+    verbose: bool,
     quiet: bool,
     **shared: Any,
 ) -> int:
@@ -73,7 +75,7 @@ def export(
             facts = gather(array.description, account, array.findings)
             click.echo(json.dumps({**as_data(facts), "image": target, "map": map_file}, indent=2))
         elif not quiet:
-            _tell(array, target)
+            _tell(array, target, Severity.NOTE if verbose else Severity.WARNING)
         return DAMAGE if account.worst >= Health.DOUBTFUL else 0
 
 
@@ -82,6 +84,8 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
     protected = [image.describe_inode() for image in array.images.values()]
     if map_file is not None:
         refuse_existing(map_file, protected, force=force)
+        if os.path.exists(map_file):
+            _refuse_member(map_file)
         if os.path.abspath(map_file) == os.path.abspath(target):
             raise OutputError(f"{map_file} is both the image and its map; name two files")
     image = SparseImage(target, array.description.size, _identity(array))
@@ -107,9 +111,10 @@ def _refuse_member(target: str) -> None:
 
 
 def _identity(array: OpenArray) -> str:
-    """Name what is exported: the array, its members as they are, and what is served."""
+    """Name what is exported: the array, its members as they are, all that is known against them, what is served."""
     members = [(role, image.size, os.fstat(image.fd).st_mtime_ns) for role, image in array.serving]
-    said = [array.description.uuid, array.description.size, members, repr(array.options.policy)]
+    flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.flaws]
+    said = [array.description.uuid, array.description.size, members, flaws, repr(array.options.policy)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -129,7 +134,8 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
         try:
             while image.done < size:
                 window = buffer[: min(WINDOW, size - image.done)]
-                source.read_into(one_request(image.done, len(window)), window)
+                lost = source.read_into(one_request(image.done, len(window)), window)
+                _refuse_passing(array, image, lost)
                 image.append(window)
                 if progress:
                     progress.update(task, completed=image.done)
@@ -138,6 +144,11 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
                     image.notes["learned"] = _learned(array, n_known)
                     image.save()
                     saved = time.monotonic()
+        except (OutputError, SourceError):
+            with suppress(OutputError):  # what is wrong is told already
+                image.notes["learned"] = _learned(array, n_known)
+                image.save()
+            raise
         except KeyboardInterrupt:
             image.notes["learned"] = _learned(array, n_known)
             image.save()
@@ -145,6 +156,18 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
             raise Interrupted(f"stopped: {told}; run the same command again to go on") from None
     array.assert_unchanged()
     image.finish()
+
+
+def _refuse_passing(array: OpenArray, image: SparseImage, lost: Extents) -> None:
+    """Stop where bytes are missing that are not lost: a member did not answer in time, and may answer later.
+
+    Raises:
+        SourceError: there are such bytes.
+    """
+    passing = lost.shift(image.done).difference(array.source.known_losses(image.done, image.done + WINDOW))
+    if passing:
+        told = f"{passing.total} bytes from array byte {next(iter(passing))[0]} on need a member that does not answer"
+        raise SourceError(f"{told}; what is written is kept: run the same command again to go on")
 
 
 def _learned(array: OpenArray, n_known: int) -> list[tuple[int, list[tuple[int, int]], str]]:
@@ -160,7 +183,7 @@ def _progress(quiet: bool) -> Progress | nullcontext[None]:
     return Progress(*columns, console=console, transient=True)
 
 
-def _tell(array: OpenArray, target: str) -> None:
+def _tell(array: OpenArray, target: str, least: Severity) -> None:
     account = array.account()
     click.echo(f"{target}: {format_size(account.total)} ({account.total} bytes) of the array {array.description.uuid}")
     parts: Iterable[tuple[int, str]] = (
@@ -173,5 +196,5 @@ def _tell(array: OpenArray, target: str) -> None:
         if value:
             click.echo(f"  {format_size(value)} ({value} bytes) {word}")
     for finding in array.findings:
-        if finding.severity >= Severity.WARNING:
+        if finding.severity >= least:
             click.echo(f"  ! {sentence(finding)}")

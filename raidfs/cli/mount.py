@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SYSLOG = "/dev/log"
 
 
-_MOST_MAP_LINES = 1_000_000
+_MOST_MAP_LINES = 250_000
 """A longer array.map is not made: it would cost the mount more memory than everything else."""
 
 

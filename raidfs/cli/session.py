@@ -5,6 +5,7 @@ The one place where all layers meet below the commands; nothing here prints.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,10 +28,12 @@ from raidfs.geometry.reshape import at_risk_bytes
 from raidfs.image import open_image
 from raidfs.image.raw import RawImage
 from raidfs.image.usage import users_of
-from raidfs.superblock import claim_of, scan
+from raidfs.partition import partitions_of
+from raidfs.superblock import claim_of, md0, scan
 from raidfs.superblock.bad_blocks import read_bad_blocks
 from raidfs.superblock.found import Found
 from raidfs.superblock.journal import journal_is_empty
+from raidfs.units import format_offset
 
 if TYPE_CHECKING:
     from raidfs.engine.array_source import ArraySource
@@ -154,7 +157,7 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
         AssemblyError: see `raidfs.array.assemble.assemble`.
     """
     with ExitStack() as stack:
-        images, findings = _open_images([path for path in paths if path not in options.exclude], stack, options)
+        images, findings = _open_images(_not_excluded(paths, options.exclude), stack, options)
         claimed: list[Claimed] = []
         superblocks: dict[str, Found] = {}
         for path, image in images.items():
@@ -185,6 +188,29 @@ def _bounded(description: ArrayDescription, images: dict[str, RawImage]) -> Arra
         return bound_front(description, serving, array)
     finally:
         array.close()
+
+
+def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    """Leave out what was excluded, however it is spelled.
+
+    Raises:
+        UsageError: what is excluded is none of the members.
+    """
+    left = list(paths)
+    for unwanted in excluded:
+        kept = [path for path in left if not _is_same(path, unwanted)]
+        if len(kept) == len(left):
+            raise UsageError(f"--exclude {unwanted}: this is none of the members")
+        left = kept
+    return left
+
+
+def _is_same(path: str, other: str) -> bool:
+    """Tell whether two paths name one file."""
+    try:
+        return path == other or os.path.samefile(path, other)
+    except OSError:
+        return False
 
 
 def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
@@ -239,10 +265,19 @@ def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Fou
             message = f"{path}: the bad-block log ({bad_blocks.total} bytes) is ignored as asked"
             findings.append(Finding(Severity.WARNING, path, message))
             bad_blocks = Extents()
-    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported, doubt)
+    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported, doubt or _in_partition(image, found))
     if claim.journal_tail is not None:
         claimed = replace(claimed, journal_empty=journal_is_empty(image, claim))
     return (found, claimed), findings
+
+
+def _in_partition(image: RawImage, found: Found) -> str:
+    """Say that a superblock without a place of its own lies where one of the image's partitions has its own, or ''."""
+    for start, size in partitions_of(image) if found.metadata == "0.90" else ():
+        if any(start + at == found.offset for at, _ in md0.offsets(size)):
+            where = f"partition that begins at {format_offset(start)}"
+            return f"is a whole disk, and its superblock lies in the {where}: raidfs does not read such members yet"
+    return ""
 
 
 def _nothing_found(paths: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ whole, nothing ahead of the position can have been overwritten, whatever the ker
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -25,7 +26,12 @@ _PAGE = 4096
 _IN_FLIGHT = 1 << 20
 """Rows that the kernel may write in any order (stripe cache: 256 pages by default) [component bytes]."""
 _ENOUGH = 4
-"""Different, non-trivial pages whose copies are equal prove together; and no pair before them may differ."""
+"""Pages whose copies are equal prove together; and no pair before them may differ.
+
+Each must be found only once behind the position: of content that repeats itself, what would be written there could look
+the same. And they must come from more than one chunk.
+"""
+_READ_AT_ONCE = 1 << 20
 _LOOKED_AT = 8 << 20
 """Rows ahead of the position that are looked at [component bytes]."""
 
@@ -58,6 +64,8 @@ def _proven_limit(
     """Return how far the reshape can have come at most [array bytes], or None where nothing is proven."""
     before = zone_of(reshape.before, description.component_size)
     pages: dict[bytes, int] = {}
+    chunks: set[int] = set()
+    known = _pages_behind(description, reshape, array)
     for role, old_row, new_row in _overwritten_next(description, reshape):
         array_offset = before.locate_inverse(role, old_row)
         if not _is_behind(description, reshape, array_offset):
@@ -68,18 +76,41 @@ def _proven_limit(
             continue  # a page of one or two byte values is found in too many places to prove anything
         if old != new:
             return None
-        pages.setdefault(new, new_row)
-        if len(pages) == _ENOUGH:
+        if known[new] == 1:
+            pages[new] = new_row
+            chunks.add(array_offset // reshape.before.chunk_size)
+        if len(pages) >= _ENOUGH and len(chunks) > 1:
             return _limit(reshape, pages.values())
     return None
 
 
+def _pages_behind(description: ArrayDescription, reshape: Reshape, array: BlockSource) -> Counter[bytes]:
+    """Count the pages on the side of the position that is in the new geometry, as far as they can be of interest."""
+    span = 2 * _LOOKED_AT * reshape.after.n_data
+    position = min(reshape.position, description.size)
+    if reshape.direction is Direction.FORWARD:
+        start, stop = max(0, position - span), position
+    else:
+        start, stop = position, min(description.size, position + span)
+    found: Counter[bytes] = Counter()
+    for at in range(start, stop, _READ_AT_ONCE):
+        data, lost = read_exact(array, at, min(_READ_AT_ONCE, stop - at))
+        whole = (
+            offset for offset in range(0, len(data) - _PAGE + 1, _PAGE) if not lost.overlaps(offset, offset + _PAGE)
+        )
+        found.update(data[offset : offset + _PAGE] for offset in whole)
+    return found
+
+
 def _limit(reshape: Reshape, rows: Iterable[int]) -> int:
-    """Return the progress [array bytes] at which the farthest of these new rows, and all in flight, are reached."""
+    """Return how far the reshape can have come [array bytes], given rows that it has not written.
+
+    It writes in order, but for what is in flight: the first of these rows bounds it, the others confirm that.
+    """
     step = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
     if reshape.direction is Direction.FORWARD:
-        return align_up((max(rows) + _PAGE + _IN_FLIGHT) * reshape.after.n_data, step)
-    return align_down(max(0, min(rows) - _IN_FLIGHT) * reshape.after.n_data, step)
+        return align_up((min(rows) + _PAGE + _IN_FLIGHT) * reshape.after.n_data, step)
+    return align_down(max(0, max(rows) - _IN_FLIGHT) * reshape.after.n_data, step)
 
 
 def _overwritten_next(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[int, int, int]]:

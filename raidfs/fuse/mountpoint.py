@@ -83,6 +83,10 @@ def check_mountpoint(path: str) -> None:
     Raises:
         MountError: it is missing, no directory, not empty, busy, or not the caller's.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise MountError(f"{path!a}: the mountpoint's name is no UTF-8, which libfuse needs; choose another") from None
     present = find_mount(path)
     if present is not None:
         raise MountError(_already_mounted(path, present))

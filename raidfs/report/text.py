@@ -30,7 +30,13 @@ def render_text(facts: Facts, next_command: str, *, verbose: bool = False) -> st
     for_findings = min(len(facts.findings), max(3, room - len(description.members)))
     members = _members(description.members, room - for_findings)
     findings = _findings(facts.findings, room - len(members))
-    return "\n".join(line.rstrip() for line in (*head, *members, *tail[:-1], *findings, tail[-1])) + "\n"
+    return "\n".join(printable(line.rstrip()) for line in (*head, *members, *tail[:-1], *findings, tail[-1])) + "\n"
+
+
+def printable(line: str) -> str:
+    """Escape what a name may bring into a line: control characters, and bytes that are no UTF-8."""
+    escaped = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in line)
+    return escaped.encode("utf-8", "backslashreplace").decode()
 
 
 def _title(description: ArrayDescription) -> str:

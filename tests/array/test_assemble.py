@@ -294,7 +294,6 @@ def test_features_that_nobody_may_guess_about() -> None:
         ({"reshape": replace(GROWTH, position=512)}, InconsistentDescription, "position 512 is no multiple"),
         ({"reshape": replace(GROWTH, delta_disks=9)}, InconsistentDescription, "a raid5 of -5 members"),
         ({"reshape": replace(GROWTH, new_chunk_size=0)}, InconsistentDescription, "a chunk of 0 bytes"),
-        ({"data_offset": 1 << 62}, InconsistentDescription, "an offset of sda is"),
         ({"component_size": 1 << 62}, InconsistentDescription, "component size is"),
     ],
     ids=str,
@@ -319,9 +318,9 @@ def with_journal(*journals: Claimed, **changes: Any) -> Assembly:
     return assemble([*members(has_journal=True, device_roles=table, **changes), *journals])
 
 
-def journal(*, is_empty: bool) -> Claimed:
+def journal(*, is_empty: bool, **changes: Any) -> Claimed:
     table = (0, 1, 2, 3, JOURNAL)
-    return claimed(4, has_journal=True, device_roles=table, journal_tail=0, journal_empty=is_empty)
+    return claimed(4, has_journal=True, device_roles=table, journal_tail=0, journal_empty=is_empty, **changes)
 
 
 def test_an_empty_journal_does_not_matter() -> None:
@@ -336,7 +335,34 @@ def test_a_journal_with_data_or_without_a_device_makes_all_doubtful() -> None:
     assert (
         "sde holds data that are not on the members yet" in with_journal(journal(is_empty=False)).description.withheld
     )
-    assert "its device is not among the images" in with_journal().description.withheld
+    assert "no whole and current one is here" in with_journal().description.withheld
+
+
+@pytest.mark.parametrize("flaw", [{"intact": False}, {"events": 5}, {"device_number": 3}])
+def test_a_damaged_old_or_unlisted_journal_proves_nothing(flaw: dict[str, Any]) -> None:
+    told = journal(is_empty=True)
+    withheld = with_journal(replace(told, claim=replace(told.claim, **flaw))).description.withheld
+    assert "no whole and current one is here" in withheld
+
+
+def test_later_superblocks_that_are_damaged_cost_an_old_one_its_trust() -> None:
+    later = [claimed(number, events=90, intact=False) for number in (1, 2, 3)]
+    assert "later but damaged superblocks" in assemble([claimed(0), *later]).description.withheld
+    assert assemble([*members(3), later[-1]]).description.withheld == ""  # one bit in one counter proves nothing
+
+
+def test_a_member_that_moves_its_data_unlike_the_others_is_named() -> None:
+    odd = claimed(1, reshape=replace(GROWTH, new_offset=-131072))
+    others = [each for each in members(4, reshape=GROWTH) if each.path != "sdb"]
+    assembly = assemble([others[0], odd, *others[1:]])
+    assert states(assembly)["sdb"] == (State.IN_SYNC, 1)
+    assert said(assembly, "sdb") == "sdb moves its data by -131072 bytes, most members by -65536 bytes"
+
+
+def test_a_member_with_impossible_offsets_is_set_apart() -> None:
+    assembly = assemble([*members(3), claimed(3, data_offset=1 << 62)])
+    assert states(assembly)["sdd"] == (State.INCOMPATIBLE, 3)
+    assert "says that its data begin at byte 4611686018427387904" in said(assembly, "sdd")
 
 
 def test_a_level_that_changes_during_the_reshape_makes_all_doubtful() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +106,65 @@ def test_levels_that_are_not_read_yet_are_named(complaint: Complaint, tmp_path: 
     said = complaint(1, "examine", image)
     assert "level raid10" in said
     assert str(image) in said
+
+
+def test_an_exclude_that_names_no_member_is_refused_and_spelling_does_not_matter(
+    complaint: Complaint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = members = GROWN.members()
+    assert "none of the members" in complaint(2, "examine", "--exclude", "missing.img", *members)
+    assert "none of the members" in complaint(2, "examine", "--exclude", OTHER.members()[0], *members)
+    monkeypatch.chdir(first.parent)
+    assert main(["examine", "--exclude", first.name, *map(str, members)]) == 0
+    assert "no image serves role 0" in capsys.readouterr().out
+
+
+def test_whole_disks_with_old_metadata_in_their_partition_are_not_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = 2048 * 512
+    disks = []
+    for member in golden_case("s-r5-rs").members():
+        size = member.stat().st_size
+        table = bytes([0x80, 0, 0, 0, 0xFD, 0, 0, 0]) + struct.pack("<II", 2048, size // 512)
+        disk = tmp_path / member.name
+        disk.write_bytes(bytes(446) + table + bytes(48) + b"\x55\xaa" + bytes(start - 512) + member.read_bytes())
+        disks.append(str(disk))
+    assert main(["examine", *disks]) == 4
+    text = capsys.readouterr().out
+    assert "superblock lies in the partition" in text
+    assert "doubtful" in text
+
+
+def test_a_damaged_superblock_with_impossible_offsets_costs_one_member(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = GROWN.copies(tmp_path)
+    for at in (4096 + 135, 4096 + 127):  # the high bytes of data_offset and new_offset
+        with members[1].open("r+b") as file:
+            file.seek(at)
+            old = file.read(1)
+            file.seek(at)
+            file.write(bytes([old[0] ^ 0x40]))
+        assert main(["examine", *map(str, members)]) == 0
+        assert "rebuilt from parity" in capsys.readouterr().out
+
+
+def test_a_full_standard_output_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "raidfs", "examine", *map(str, GROWN.members())]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot write to the standard output" in done.stderr
+
+
+def test_names_with_control_characters_do_not_break_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = GROWN.copies(tmp_path)
+    odd = members[0].rename(tmp_path / "disk\n0\x1b.img")
+    assert main(["examine", str(odd), *map(str, members[1:])]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 20
+    assert "disk\\x0a0\\x1b.img" in text

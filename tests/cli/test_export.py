@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from raidfs.block import MemorySource, Requests
 from raidfs.cli import main
+from raidfs.cli.export import _copy, _prepare
+from raidfs.cli.session import open_array
+from raidfs.engine.array_source import ArraySource
+from raidfs.errors import SourceError
+from raidfs.extents import Extents
 from tests.support.golden import fingerprints, golden_case
 
 pytestmark = pytest.mark.golden
@@ -102,3 +111,58 @@ def test_doubtful_bytes_are_holes_unless_asked_for(tmp_path: Path) -> None:
     assert os.stat(withheld).st_blocks == 0
     assert export(served, "--doubtful", members=members) == 4
     assert digest(served) == GROWN.expected_sha256
+
+
+@pytest.mark.parametrize("how", ["left out of the command", "excluded"])
+def test_no_map_is_written_over_a_member(how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    members = CASE.copies(tmp_path)
+    before = fingerprints(members)
+    words = ["--force", "--map", str(members[3])]
+    words += ["--exclude", str(members[3])] if how == "excluded" else []
+    given = members if how == "excluded" else members[:3]
+    assert export(tmp_path / "new.img", *words, members=given) == 1
+    assert "never written" in capsys.readouterr().err
+    assert fingerprints(members) == before
+
+
+def test_an_unfinished_export_is_not_gone_on_with_when_other_bytes_are_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members, target = CASE.copies(tmp_path), tmp_path / "array.img"
+    with open_array([str(path) for path in members[1:]]) as array:
+        image = _prepare(array, str(target), None, force=False)
+        image.append(np.zeros(4096, dtype=np.uint8))
+        image.save()
+        image.close()
+    with members[1].open("r+b") as file:  # the same file to the eye, but cut: other bytes are lost now
+        file.truncate(members[1].stat().st_size - 8192)
+    os.utime(members[1], ns=(0, 0))
+    assert export(target, members=members[1:]) != 0
+    assert "unfinished export" in capsys.readouterr().err
+
+
+class Silent(MemorySource):
+    """A member that does not answer until it is told to."""
+
+    def __init__(self, data: bytes, answer: threading.Event) -> None:
+        super().__init__(data)
+        self._answer = answer
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        self._answer.wait()
+        return super().read_into(requests, out)
+
+
+def test_a_member_that_does_not_answer_stops_the_export_instead_of_leaving_a_hole(tmp_path: Path) -> None:
+    answer = threading.Event()
+    with open_array([str(path) for path in CASE.members()[1:]]) as array:
+        images = [(role, Silent(Path(image.path).read_bytes(), answer)) for role, image in array.serving]
+        array._source = ArraySource(array.description, images, patience=0.01)
+        image = _prepare(array, str(tmp_path / "array.img"), None, force=False)
+        try:
+            with pytest.raises(SourceError, match="does not answer"):
+                _copy(array, image, quiet=True)
+            assert image.done == 0
+        finally:
+            answer.set()
+            image.close()
