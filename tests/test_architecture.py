@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "evidence": f"{GROUND} array geometry",
     "view": GROUND,
     "fuse": f"{GROUND} view",
-    "report": f"{GROUND} array geometry engine.account engine.chart engine.damage engine.health",
+    "report": f"{GROUND} array geometry engine.account engine.chart engine.damage engine.health image.ddrescue",
     "__init__": "",
     "__main__": "cli",
 }
