@@ -61,6 +61,7 @@ def export(
     """
     words, target = split_last(members, "image")
     with open_array(expand_folders(words), options_of(shared, Policy(doubtful=doubtful))) as array:
+        array.save_learned()  # that it cannot be kept must not come out at the end
         image = _prepare(array, target, map_file, force=force)
         with closing(image):
             _copy(array, image, quiet=quiet or as_json)
@@ -70,7 +71,7 @@ def export(
             limit = array.options.policy.limit
             write_text(map_file, map_lines(array.charts, array.description.size, comment, limit))
         if as_json:
-            facts = gather(array.description, account, array.findings)
+            facts = gather(array.description, account, array.findings, array.damage)
             click.echo(json.dumps({**as_data(facts), "image": target, "map": map_file}, indent=2))
         elif not quiet:
             _tell(array, target)
@@ -107,9 +108,9 @@ def _refuse_member(target: str) -> None:
 
 
 def _identity(array: OpenArray) -> str:
-    """Name what is exported: the array, its members as they are, and what is served."""
+    """Name what is exported: the array, its members as they are, what maps say of them, and what is served."""
     members = [(role, image.size, os.fstat(image.fd).st_mtime_ns) for role, image in array.serving]
-    said = [array.description.uuid, array.description.size, members, repr(array.options.policy)]
+    said = [array.description.uuid, array.description.size, members, array.given, repr(array.options.policy)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -123,7 +124,6 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
     source, size = array.source, array.description.size
     buffer = np.zeros(min(WINDOW, size), dtype=np.uint8)
     saved = time.monotonic()
-    n_known = len(array.flaws)
     with _progress(quiet) as progress:
         task = progress.add_task("export", total=size, completed=image.done) if progress else TaskID(0)
         try:
@@ -135,20 +135,22 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
                     progress.update(task, completed=image.done)
                 if time.monotonic() - saved > _SAVE_EVERY:
                     array.assert_unchanged()
-                    image.notes["learned"] = _learned(array, n_known)
-                    image.save()
+                    _save(array, image)
                     saved = time.monotonic()
         except KeyboardInterrupt:
-            image.notes["learned"] = _learned(array, n_known)
-            image.save()
+            _save(array, image)
             told = f"{format_size(image.done)} of {format_size(size)} are in {image.path}"
             raise Interrupted(f"stopped: {told}; run the same command again to go on") from None
     array.assert_unchanged()
     image.finish()
+    array.save_learned()
 
 
-def _learned(array: OpenArray, n_known: int) -> list[tuple[int, list[tuple[int, int]], str]]:
-    return [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.flaws[n_known:]]
+def _save(array: OpenArray, image: SparseImage) -> None:
+    """Note how far it came, and what was learned about the members."""
+    image.notes["learned"] = [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.learned]
+    image.save()
+    array.save_learned()
 
 
 def _progress(quiet: bool) -> Progress | nullcontext[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raidfs.array.description import ArrayDescription
@@ -20,15 +20,22 @@ class Facts:
         description: the array.
         account: its bytes by health.
         findings: worst first.
+        damage: what speaks against each image that serves: (reason, bytes), by path.
         undecided: array bytes that the recorded reshape position leaves open; empty: the position is exact.
     """
 
     description: ArrayDescription
     account: Account
     findings: tuple[Finding, ...]
+    damage: Mapping[str, Sequence[tuple[str, int]]]
     undecided: Extents
 
 
-def gather(description: ArrayDescription, account: Account, findings: Sequence[Finding]) -> Facts:
+def gather(
+    description: ArrayDescription,
+    account: Account,
+    findings: Sequence[Finding],
+    damage: Mapping[str, Sequence[tuple[str, int]]],
+) -> Facts:
     """Gather the facts of an array."""
-    return Facts(description, account, tuple(findings), at_risk_bytes(description))
+    return Facts(description, account, tuple(findings), damage, at_risk_bytes(description))
