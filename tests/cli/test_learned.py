@@ -12,6 +12,7 @@ import pytest
 from raidfs.block import read_exact
 from raidfs.cli import main
 from raidfs.cli.learned import LearnedDamage
+from raidfs.cli.session import open_array
 from raidfs.errors import BadMapfile, UsageError
 from raidfs.extents import Extents
 from raidfs.image.ddrescue import Status, parse_mapfile
@@ -95,6 +96,18 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
         LearnedDamage(str(tmp_path / "kept"), {one.path: one, other.path: other})
 
 
+@pytest.mark.golden
+def test_a_member_that_fails_too_often_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = str(CASE.members()[0])
+    budgets = {first: Budget(n_failures=0)}
+    monkeypatch.setattr("raidfs.cli.session.open_image", lambda path: RawImage(path, budget=budgets.get(path)))
+    with open_array([str(path) for path in CASE.members()]) as array:
+        (message,) = [each.message for each in array.findings if each.subject == first]
+    assert message.startswith(f"{first} fails too often or for too long")
+    assert "ddrescue" in message
+
+
+@pytest.mark.golden
 def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     words = [*map(str, CASE.members()), str(tmp_path / "array.img")]
