@@ -5,6 +5,8 @@
      |   +- SourceInUse             somebody else may be writing to it
      |   +- EmptySource             it has no bytes at all
      |   +- SourceChanged           its bytes are no longer those that were opened
+     +- BadMapfile                  a ddrescue map cannot be understood
+     |   +- NotAMapfile             it is something else
      +- MetadataError               superblocks are needed but not usable
      |   +- NoSuperblock            no image holds any
      |   +- UnsupportedMetadata     valid, but a feature we refuse to guess about
@@ -42,6 +44,14 @@ class EmptySource(SourceError):
 
 class SourceChanged(SourceError):
     """Size or modification time of a member is no longer what it was when it was opened."""
+
+
+class BadMapfile(RaidfsError):
+    """A ddrescue map cannot be read or understood; names the line."""
+
+
+class NotAMapfile(BadMapfile):
+    """A file is not a ddrescue map at all."""
 
 
 class MetadataError(RaidfsError):

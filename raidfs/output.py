@@ -6,10 +6,12 @@ so that an interrupted export can go on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,40 @@ def write_text(path: str, lines: Iterable[str]) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def make_folder(path: str) -> None:
+    """Make sure that there is a folder.
+
+    Raises:
+        OutputError: there is none, and it cannot be made.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
+def replace_text(path: str, lines: Iterable[str]) -> None:
+    """Write a small text file so that a crash leaves either the old or the new one, whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)  # never an existing file
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 

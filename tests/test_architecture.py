@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "evidence": f"{GROUND} array geometry",
     "view": GROUND,
     "fuse": f"{GROUND} view",
-    "report": f"{GROUND} array geometry engine.account engine.chart engine.damage engine.health",
+    "report": f"{GROUND} array geometry engine.account engine.chart engine.damage engine.health image.ddrescue",
     "__init__": "",
     "__main__": "cli",
 }
@@ -39,7 +39,7 @@ ONLY_IN = {"numba": "kernels", "trio": "fuse", "pyfuse3": "fuse", "click": "cli"
 """Third-party package -> the only package of raidfs that knows it."""
 
 WRITERS = {
-    "output": "the image that `export` was asked to write, and its map",
+    "output": "the image that `export` was asked to write, its map, and the read errors that were to be kept",
     "fuse/mountpoint": "/dev/fuse, to see that it can be used",
     "cli/daemon": "/dev/null, in place of the daemon's terminal",
     "fuse/operations": "nothing: it refuses whoever asks for this",

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from raidfs.cli import COMMANDS
+from raidfs.extents import Extents
 from tests.support.cli import TIMEOUT, Word, raidfs, run
+from tests.support.faulty import faulty_members
 from tests.support.golden import fingerprints, golden_case
 from tests.support.trace import Trace, read_trace, under_strace
 
@@ -113,6 +115,20 @@ def test_devices_are_only_read(folder: Path, tmp_path: Path) -> None:
     assert found.violations == ()
     assert found.reached == set(devices)
     assert fingerprints(images) == before
+
+
+@pytest.mark.fuse
+def test_read_errors_are_kept_only_where_that_was_asked_for(folder: Path, tmp_path: Path) -> None:
+    members = golden_case(CASE).members()
+    bad = Extents([(at, at + 512) for at in (8 << 20, (8 << 20) + (64 << 10))])  # one of two chunks holds data
+    files = {path: bad if path == members[0] else Extents() for path in members}
+    with faulty_members(tmp_path / "faulty", files) as faulty:
+        found = trace(folder, faulty, *RAIDFS, "export", "--learned", folder / "kept", *faulty, folder / "image")
+        assert found.violations == ()
+        assert found.reached == set(faulty)
+    assert (folder / "kept" / f"{members[0].name}.map").read_text().count("  -\n") in (1, 2)
+    assert [path.name for path in (folder / "kept").iterdir()] == [f"{members[0].name}.map"]
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("trace.")} == {"image", "kept"}
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,7 @@ def _odd_moves(chosen: Sequence[Claimed]) -> list[Finding]:
     moves = Counter(move for _, move in moving)
     usual = next((move for move, n in moves.items() if 2 * n > len(moving)), None)
     return [
-        Finding(
-            Severity.WARNING, each.path, f"{each.path} moves its data by {move} bytes, most members by {usual} bytes"
-        )
+        Finding(Severity.WARNING, each.path, f"{each.path} moves its data by {move} bytes, most by {usual} bytes")
         for each, move in moving
         if usual is not None and move != usual
     ]

@@ -28,7 +28,7 @@ def examine(members: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool,
     words = list(members)
     with open_array(expand_folders(members), options_of(shared)) as array:
         account = array.account()
-        facts = gather(array.description, account, array.findings)
+        facts = gather(array.description, account, array.findings, array.damage)
         if as_json:
             click.echo(render_json(facts), nl=False)
         elif not quiet:
@@ -46,6 +46,10 @@ def next_command(words: list[str], array: OpenArray) -> str:
         extra += ["--exclude", path]
     extra += ["--force-live"] if options.force_live else []
     extra += ["--ignore-bad-block-log"] if options.ignore_bad_block_log else []
+    for word in options.mapfiles:
+        extra += ["--mapfile", word]
+    extra += ["--no-mapfiles"] if options.no_mapfiles else []
+    extra += ["--learned", options.learned] if options.learned else []
     return shlex.join(["raidfs", "mount", *extra, *words, "/mnt/rescue"])
 
 

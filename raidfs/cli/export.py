@@ -63,6 +63,7 @@ def export(
     """
     words, target = split_last(members, "image")
     with open_array(expand_folders(words), options_of(shared, Policy(doubtful=doubtful))) as array:
+        array.save_learned()  # that it cannot be kept must not come out at the end
         image = _prepare(array, target, map_file, force=force)
         with closing(image):
             _copy(array, image, quiet=quiet or as_json)
@@ -72,7 +73,7 @@ def export(
             limit = array.options.policy.limit
             write_text(map_file, map_lines(array.charts, array.description.size, comment, limit))
         if as_json:
-            facts = gather(array.description, account, array.findings)
+            facts = gather(array.description, account, array.findings, array.damage)
             click.echo(json.dumps({**as_data(facts), "image": target, "map": map_file}, indent=2))
         elif not quiet:
             _tell(array, target, Severity.NOTE if verbose else Severity.WARNING)
@@ -111,10 +112,10 @@ def _refuse_member(target: str) -> None:
 
 
 def _identity(array: OpenArray) -> str:
-    """Name what is exported: the array, its members as they are, all that is known against them, what is served."""
+    """Name what is exported: the array, its members as they are, what is said against them, and what is served."""
     members = [(role, image.size, os.fstat(image.fd).st_mtime_ns) for role, image in array.serving]
-    flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.flaws]
-    said = [array.description.uuid, array.description.size, members, flaws, repr(array.options.policy)]
+    flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]
+    said = [array.description.uuid, array.description.size, members, flaws, array.given, repr(array.options.policy)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -128,7 +129,6 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
     source, size = array.source, array.description.size
     buffer = np.zeros(min(WINDOW, size), dtype=np.uint8)
     saved = time.monotonic()
-    n_known = len(array.flaws)
     with _progress(quiet) as progress:
         task = progress.add_task("export", total=size, completed=image.done) if progress else TaskID(0)
         try:
@@ -141,21 +141,19 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
                     progress.update(task, completed=image.done)
                 if time.monotonic() - saved > _SAVE_EVERY:
                     array.assert_unchanged()
-                    image.notes["learned"] = _learned(array, n_known)
-                    image.save()
+                    _save(array, image)
                     saved = time.monotonic()
         except (OutputError, SourceError):
             with suppress(OutputError):  # what is wrong is told already
-                image.notes["learned"] = _learned(array, n_known)
-                image.save()
+                _save(array, image)
             raise
         except KeyboardInterrupt:
-            image.notes["learned"] = _learned(array, n_known)
-            image.save()
+            _save(array, image)
             told = f"{format_size(image.done)} of {format_size(size)} are in {image.path}"
             raise Interrupted(f"stopped: {told}; run the same command again to go on") from None
     array.assert_unchanged()
     image.finish()
+    array.save_learned()
 
 
 def _refuse_passing(array: OpenArray, image: SparseImage, lost: Extents) -> None:
@@ -170,8 +168,11 @@ def _refuse_passing(array: OpenArray, image: SparseImage, lost: Extents) -> None
         raise SourceError(f"{told}; what is written is kept: run the same command again to go on")
 
 
-def _learned(array: OpenArray, n_known: int) -> list[tuple[int, list[tuple[int, int]], str]]:
-    return [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.flaws[n_known:]]
+def _save(array: OpenArray, image: SparseImage) -> None:
+    """Note how far it came, and what was learned about the members."""
+    image.notes["learned"] = [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.learned]
+    image.save()
+    array.save_learned()
 
 
 def _progress(quiet: bool) -> Progress | nullcontext[None]:

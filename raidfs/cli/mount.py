@@ -16,6 +16,7 @@ from raidfs.cli.options import expand_folders, members_argument, options_of, spl
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.account import Account, extents_with
 from raidfs.engine.health import Health, Policy
+from raidfs.errors import OutputError
 from raidfs.extents import Extents
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
 from raidfs.fuse.options import KNOWN, MountOptions, parse_options
@@ -59,6 +60,7 @@ def mount(
     mountpoint = os.path.abspath(mountpoint)
     policy = Policy(doubtful=options.doubtful, strict=options.strict)
     with open_array(expand_folders(paths), options_of(shared, policy)) as array:
+        array.save_learned()  # before anything is served: that it cannot be kept must not come out at the end
 
         def say(text: str) -> None:
             if not quiet:
@@ -97,7 +99,18 @@ def serve_array(array: OpenArray, mountpoint: str, options: MountOptions, announ
         views.append(view_of(array, options))
         return build_tree(views[0], mountpoint, reader)
 
-    serve(prepare, mountpoint, options, lambda: announce(ready_text(array, views[0], mountpoint, reader)))
+    try:
+        serve(prepare, mountpoint, options, lambda: announce(ready_text(array, views[0], mountpoint, reader)))
+    finally:
+        _keep_learned(array)
+
+
+def _keep_learned(array: OpenArray) -> None:
+    """Save the read errors that were met; nobody waits for the end of a mount, so a failure goes into the log."""
+    try:
+        array.save_learned()
+    except OutputError as error:
+        logging.getLogger(__name__).error("read errors were not kept: %s", error)
 
 
 def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
@@ -134,7 +147,7 @@ def _shown(array: OpenArray, options: MountOptions) -> BlockSource:
 
 
 def _status(array: OpenArray) -> bytes:
-    return render_json(gather(array.description, array.account(), array.findings)).encode()
+    return render_json(gather(array.description, array.account(), array.findings, array.damage)).encode()
 
 
 def _map(array: OpenArray) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from raidfs.cli.maps import is_mapfile_name
 from raidfs.cli.session import Options
 from raidfs.engine.health import Policy
 from raidfs.errors import UsageError
@@ -19,6 +20,19 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--uuid", metavar="UUID|NAME", help="Which array, where the images hold members of several."),
     click.option("--exclude", metavar="MEMBER", multiple=True, help="Leave this image out; may be repeated."),
     click.option("--force-live", is_flag=True, help="Read members although they are in use or change."),
+    click.option(
+        "--mapfile",
+        "mapfiles",
+        metavar="MEMBER=FILE",
+        multiple=True,
+        help="The ddrescue map of that image; may be repeated. A MEMBER.map or MEMBER.mapfile beside it is found.",
+    ),
+    click.option("--no-mapfiles", is_flag=True, help="Do not look for ddrescue maps beside the images."),
+    click.option(
+        "--learned",
+        metavar="DIR",
+        help="Heed the read errors that earlier runs kept in DIR; mount and export add those that they meet.",
+    ),
     click.option("--ignore-bad-block-log", is_flag=True, help="Read sectors that a bad-block log calls bad."),
 )
 
@@ -37,6 +51,9 @@ def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
         exclude=tuple(given.pop("exclude")),
         force_live=given.pop("force_live"),
         ignore_bad_block_log=given.pop("ignore_bad_block_log"),
+        mapfiles=tuple(given.pop("mapfiles")),
+        no_mapfiles=given.pop("no_mapfiles"),
+        learned=given.pop("learned"),
         policy=policy,
     )
 
@@ -53,7 +70,7 @@ def split_last(members: Sequence[str], name: str) -> tuple[tuple[str, ...], str]
 
 
 def expand_folders(paths: Sequence[str]) -> tuple[str, ...]:
-    """Replace folders by the files in them, sorted by name; hidden files and sub-folders are passed over.
+    """Replace folders by the files in them, sorted by name; hidden files, sub-folders and maps are passed over.
 
     Raises:
         UsageError: a folder holds no file.
@@ -64,6 +81,7 @@ def expand_folders(paths: Sequence[str]) -> tuple[str, ...]:
             found.append(path)
             continue
         inside = sorted(str(each) for each in Path(path).iterdir() if each.is_file() and not each.name.startswith("."))
+        inside = [each for each in inside if not is_mapfile_name(each)]
         if not inside:
             raise UsageError(f"the folder {path} holds no file")
         found += inside

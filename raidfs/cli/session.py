@@ -16,10 +16,12 @@ from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.choose import Claimed
 from raidfs.array.description import ArrayDescription
 from raidfs.cli.advice import findings_of_array
+from raidfs.cli.maps import without_maps
+from raidfs.cli.told import Told, hear
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
-from raidfs.engine.damage import Flaw, known_flaws
-from raidfs.engine.health import Policy
+from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws
+from raidfs.engine.health import Policy, Trust
 from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
 from raidfs.evidence.front import bound_front
 from raidfs.extents import Extents
@@ -48,6 +50,9 @@ class Options:
         exclude: paths that are left out.
         force_live: read members that are in use or change.
         ignore_bad_block_log: read what a bad-block log calls bad.
+        mapfiles: ddrescue maps, each `MEMBER=FILE`.
+        no_mapfiles: do not look for maps beside images.
+        learned: folder in which read errors are kept, or None.
         policy: what is served.
     """
 
@@ -55,6 +60,9 @@ class Options:
     exclude: tuple[str, ...] = ()
     force_live: bool = False
     ignore_bad_block_log: bool = False
+    mapfiles: tuple[str, ...] = ()
+    no_mapfiles: bool = False
+    learned: str | None = None
     policy: Policy = Policy()
 
 
@@ -68,6 +76,7 @@ class OpenArray:
         superblocks: dict[str, Found],
         findings: Sequence[Finding],
         options: Options,
+        told: Told,
     ) -> None:
         """Hold what `open_array` found."""
         self.assembly = assembly
@@ -75,6 +84,7 @@ class OpenArray:
         self.superblocks = superblocks
         self.options = options
         self._findings = tuple(findings)
+        self._told = told
         self._source: ArraySource | None = None
 
     @property
@@ -85,9 +95,9 @@ class OpenArray:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that the user should know, worst first; grows when damage is learned."""
-        learned = [self._about(flaw) for flaw in self.flaws[len(self._known) :]]
+        learned = [finding for flaw in self.learned for finding in self._about(flaw)]
         advice = findings_of_array(self.description, self.account())
-        everything = [*self._findings, *advice, *learned]
+        everything = [*self._findings, *advice, *learned, *self._given_up()]
         return tuple(sorted(everything, key=lambda each: -each.severity))
 
     @cached_property
@@ -97,8 +107,28 @@ class OpenArray:
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
-        """Everything that speaks against the images, as it is known now: first what was known at opening."""
-        return self._known if self._source is None else self._source.sight.flaws
+        """Everything that speaks against the images, as it is known now: first what was told at opening."""
+        return self._flaws_at_open if self._source is None else self._source.sight.flaws
+
+    @property
+    def learned(self) -> tuple[Flaw, ...]:
+        """What was found out by reading."""
+        return self.flaws[len(self._fixed) :]
+
+    @property
+    def damage(self) -> dict[str, list[tuple[str, int]]]:
+        """What speaks against each image that serves: (reason, bytes), by path."""
+        found = {}
+        for number, (role, image) in enumerate(self.serving):
+            member = self.description.serving[role]
+            end = max(member.data_offset, member.new_data_offset) + self.description.component_size
+            found[image.path] = bytes_by_reason(self.flaws, number, max(end, image.size))
+        return found
+
+    @property
+    def given(self) -> list[tuple[str, list[tuple[int, int]]]]:
+        """What the maps that were given say of the members that serve, as plain data."""
+        return [(each.reason, list(each.extents)) for _, image in self.serving for each in self._told.maps[image.path]]
 
     @property
     def charts(self) -> tuple[SectionChart, ...]:
@@ -116,7 +146,8 @@ class OpenArray:
             from raidfs.engine.array_source import ArraySource
 
             watch = not self.options.force_live
-            self._source = ArraySource(self.description, self.serving, self.options.policy, watch=watch)
+            told = self._told_flaws
+            self._source = ArraySource(self.description, self.serving, self.options.policy, told=told, watch=watch)
         return self._source
 
     def assert_unchanged(self) -> None:
@@ -125,25 +156,63 @@ class OpenArray:
             for image in self.images.values():
                 image.assert_unchanged()
 
+    def save_learned(self) -> None:
+        """Keep the read errors that were met, where that was asked for.
+
+        Raises:
+            OutputError: that is not possible.
+        """
+        if self._told.learned is not None:
+            self._told.learned.save()
+
     def close(self) -> None:
         """End what was started; images are closed by `open_array`."""
         if self._source is not None:
             self._source.close()
 
-    def _about(self, flaw: Flaw) -> Finding:
-        path = self.serving[flaw.source][1].path
-        start, stop = next(iter(flaw.extents))[0], int(flaw.extents.array[-1, 1])
-        end = min(stop, self.serving[flaw.source][1].size)
-        return Finding(Severity.WARNING, path, f"{path}: bytes {start} to {end}: {flaw.reason}")
+    def _about(self, flaw: Flaw) -> Iterator[Finding]:
+        image = self.serving[flaw.source][1]
+        inside = flaw.extents.clip(0, image.size)
+        if inside:
+            start, stop = int(inside.array[0, 0]), int(inside.array[-1, 1])
+            text = f"{image.path}: {inside.total} bytes between {start} and {stop}: {flaw.reason}"
+            yield Finding(Severity.WARNING, image.path, text)
+
+    def _given_up(self) -> Iterator[Finding]:
+        """Name the members that failed too often to be asked for details."""
+        for _, image in self.serving:
+            if image.is_budget_used_up:
+                text = (
+                    f"{image.path} fails too often or for too long: where it fails now, everything that was asked for "
+                    "counts as unreadable; copy it with ddrescue and give the copy with its map"
+                )
+                yield Finding(Severity.WARNING, image.path, text)
 
     @cached_property
-    def _known(self) -> tuple[Flaw, ...]:
+    def _told_flaws(self) -> tuple[Flaw, ...]:
+        return tuple(
+            Flaw(source, each.extents, Trust.NONE, each.reason)
+            for source, (_, image) in enumerate(self.serving)
+            for each in self._told.about(image.path)
+        )
+
+    @cached_property
+    def known(self) -> tuple[Flaw, ...]:
+        """What the members themselves say against their bytes, before any map or earlier run is heard."""
         roles = [role for role, _ in self.serving]
         return known_flaws(self.description, roles, [image.size for _, image in self.serving])
 
     @cached_property
+    def _fixed(self) -> tuple[Flaw, ...]:
+        return (*self.known, *self._told_flaws)
+
+    @cached_property
+    def _flaws_at_open(self) -> tuple[Flaw, ...]:
+        return (*self._fixed, *unread_flaws([image for _, image in self.serving], self._fixed))
+
+    @cached_property
     def _charts_at_open(self) -> tuple[SectionChart, ...]:
-        return chart_sections(self.description, [role for role, _ in self.serving], self._known)
+        return chart_sections(self.description, [role for role, _ in self.serving], self._flaws_at_open)
 
 
 @contextmanager
@@ -151,18 +220,22 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
     """Open images, assemble the array that they hold, and close them at the end.
 
     Raises:
-        UsageError: an image is given twice, or all are excluded.
+        UsageError: an image is given twice, or all are excluded; a map is given for none of them.
         SourceError: an image cannot be opened, or is in use.
+        BadMapfile: a ddrescue map cannot be used.
         NoSuperblock: none of them holds a superblock.
         AssemblyError: see `raidfs.array.assemble.assemble`.
     """
     with ExitStack() as stack:
-        images, findings = _open_images(_not_excluded(paths, options.exclude), stack, options)
+        wanted = _not_excluded(without_maps(paths), options.exclude)
+        images, findings = _open_images(wanted, stack, options)
+        told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
+        findings += told.findings
         claimed: list[Claimed] = []
         superblocks: dict[str, Found] = {}
         for path, image in images.items():
-            found, told = _scan_image(path, image, options)
-            findings += told
+            found, said = _scan_image(path, image, options)
+            findings += said
             if found is not None:
                 superblocks[path] = found[0]
                 claimed.append(found[1])
@@ -170,7 +243,7 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
             raise NoSuperblock(_nothing_found(list(paths)))
         assembly = assemble(claimed, options.uuid)
         assembly = replace(assembly, description=_bounded(assembly.description, images))
-        array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options)
+        array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options, told)
         array.assert_unchanged()
         stack.callback(array.close)
         yield array

@@ -19,7 +19,7 @@ from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource, Requests, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
-from raidfs.engine.damage import Flaw, known_flaws
+from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws
 from raidfs.engine.fetch import Failure, MemberReader, run_reads
 from raidfs.engine.flatten import flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
@@ -83,6 +83,7 @@ class ArraySource:
         sources: Sequence[tuple[int, BlockSource]],
         policy: Policy = Policy(),
         *,
+        told: Sequence[Flaw] = (),
         watch: bool = True,
         patience: float = _PATIENCE,
     ) -> None:
@@ -92,6 +93,7 @@ class ArraySource:
             description: the array.
             sources: (role, image) of each member that serves.
             policy: what is served.
+            told: what is known against the sources besides what the description and they themselves say.
             watch: refuse bytes of files that change while we read them.
             patience: seconds until a member that does not answer is rebuilt around.
         """
@@ -108,7 +110,9 @@ class ArraySource:
         self._fds = (
             np.array([cast(FileSource, source).fd for source in self._sources], dtype=np.int32) if plain else None
         )
-        self._sight = self._look(known_flaws(description, self._roles, [source.size for source in self._sources]), 0)
+        fixed = (*known_flaws(description, self._roles, [source.size for source in self._sources]), *told)
+        self._n_fixed = len(fixed)
+        self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
 
     @property
     def size(self) -> int:
@@ -119,6 +123,11 @@ class ArraySource:
     def sight(self) -> Sight:
         """What is known now."""
         return self._sight
+
+    @property
+    def learned(self) -> tuple[Flaw, ...]:
+        """What was found out by reading: one flaw for each source and reason."""
+        return self._sight.flaws[self._n_fixed :]
 
     @property
     def generation(self) -> int:
@@ -161,9 +170,10 @@ class ArraySource:
 
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""
-        flaws = tuple(Flaw(source, extents, Trust.NONE, reason) for source, extents, reason in failures)
+        flaws = [Flaw(source, extents, Trust.NONE, reason) for source, extents, reason in failures]
         with self._learning:
-            self._sight = self._look((*self._sight.flaws, *flaws), self._sight.generation + 1)
+            known = merged_flaws(self._sight.flaws, self._n_fixed, flaws)
+            self._sight = self._look(known, self._sight.generation + 1)
 
     def _look(self, flaws: tuple[Flaw, ...], generation: int) -> Sight:
         charts = chart_sections(self.description, self._roles, flaws)
@@ -230,7 +240,7 @@ class ArraySource:
 
     def _absent(self, failures: Sequence[Failure]) -> tuple[Flaw, ...]:
         """Learn lasting failures; return the passing ones as flaws for this request."""
-        lasting = [(each.source, each.extents, "could not be read") for each in failures if each.lasting]
+        lasting = [(each.source, each.extents, UNREADABLE) for each in failures if each.lasting]
         if lasting:
             self.learn(lasting)
         everything = Extents.span(0, 1 << 62)

@@ -7,15 +7,19 @@ in the new geometry is good there and gone for the old one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Member, State
+from raidfs.block import BlockSource
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Side, at_risk_rows, rewritten_rows
+
+UNREADABLE = "could not be read"
+"""Reason of what failed when it was read."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,48 @@ def known_flaws(description: ArrayDescription, roles: Sequence[int], sizes: Sequ
         flaws += _flaws_of_member(description, serving[role], source, size)
         flaws += _flaws_of_reshape(description, serving[role], source)
     return tuple(flaw for flaw in flaws if flaw.extents)
+
+
+def unread_flaws(sources: Sequence[BlockSource], told: Sequence[Flaw]) -> tuple[Flaw, ...]:
+    """Return what the sources themselves know to be lost, beyond what is told already: reads that failed before.
+
+    Whoever reads them by other ways than `read_into` depends on this.
+    """
+    flaws = []
+    for number, source in enumerate(sources):
+        gone = [flaw.extents for flaw in told if flaw.source == number and flaw.trust is Trust.NONE and not flaw.side]
+        rest = source.known_losses(0, source.size).difference(Extents().union(*gone))
+        if rest:
+            flaws.append(Flaw(number, rest, Trust.NONE, UNREADABLE))
+    return tuple(flaws)
+
+
+def merged_flaws(flaws: Sequence[Flaw], n_fixed: int, more: Iterable[Flaw]) -> tuple[Flaw, ...]:
+    """Add flaws; those that differ in nothing but their bytes become one.
+
+    Args:
+        flaws: known so far.
+        n_fixed: how many of them stay as they are.
+        more: to be added.
+    """
+    kept = list(flaws)
+    for flaw in more:
+        alike = (index for index in range(n_fixed, len(kept)) if replace(kept[index], extents=flaw.extents) == flaw)
+        index = next(alike, None)
+        if index is None:
+            kept.append(flaw)
+        else:
+            kept[index] = replace(flaw, extents=kept[index].extents.union(flaw.extents))
+    return tuple(kept)
+
+
+def bytes_by_reason(flaws: Iterable[Flaw], source: int, size: int) -> list[tuple[str, int]]:
+    """Return (reason, bytes) of what speaks against an image of `size` bytes, whatever the geometry."""
+    found: dict[str, Extents] = {}
+    for flaw in flaws:
+        if flaw.source == source and flaw.side is None:
+            found[flaw.reason] = found.get(flaw.reason, Extents()).union(flaw.extents.clip(0, size))
+    return [(reason, extents.total) for reason, extents in found.items() if extents]
 
 
 def _flaws_of_member(description: ArrayDescription, member: Member, source: int, size: int) -> Iterable[Flaw]:

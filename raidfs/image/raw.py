@@ -1,7 +1,8 @@
 """Raw images: a regular file or a block device, byte for byte.
 
 Opened read-only; read by position only, never mapped (a bad sector would be a signal, not an error). Bytes that cannot
-be read are found by bisection, remembered and never asked for again: a dying disk takes seconds for each failure.
+be read are isolated (`raidfs.image.isolate`; on devices by direct reads), remembered and never asked for again. What is
+known to be bad beforehand is declared, and treated alike: nobody gets these bytes, whichever way they are asked for.
 
 Threading: may be read from several threads; the lock only guards what is remembered.
 """
@@ -24,10 +25,9 @@ from numpy.typing import NDArray
 from raidfs.block import Requests, check_requests
 from raidfs.errors import EmptySource, SourceChanged, SourceError
 from raidfs.extents import Extents
-from raidfs.units import SECTOR, align_down, align_up
-
-Reader = Callable[[int, list[memoryview], int], int]
-"""Reads from a file descriptor into buffers at an offset, like `os.preadv`."""
+from raidfs.image.direct import DirectReader, Reader
+from raidfs.image.isolate import Budget, Losses, MediaError, Medium, halves, pages_then_units, read_around
+from raidfs.units import SECTOR
 
 _MEDIA_ERRORS = frozenset(
     (
@@ -54,13 +54,14 @@ class RawImage:
         is_regular: a regular file, not a block device.
     """
 
-    def __init__(self, path: str, reader: Reader = os.preadv, sys: str = "/sys") -> None:
+    def __init__(self, path: str, reader: Reader = os.preadv, sys: str = "/sys", budget: Budget | None = None) -> None:
         """Open the image.
 
         Args:
             path: of a regular file or a block device.
             reader: what reads; for tests.
             sys: where sysfs is mounted; for tests.
+            budget: how often it may fail; for tests.
 
         Raises:
             EmptySource: it has no bytes; one sentence.
@@ -70,13 +71,19 @@ class RawImage:
         self._reader = reader
         self._sys = sys
         self._lock = threading.Lock()
+        self._declared = Extents()
+        self._found = Losses()
         self._losses = Extents()
+        self._budget = Budget() if budget is None else budget
         self.fd = _open(path)
         try:
             self._opened = os.fstat(self.fd)
             self.is_regular = stat.S_ISREG(self._opened.st_mode)
             self._size = self._current_size()
-            self._unit = SECTOR if self.is_regular else _logical_block_size(self._opened.st_rdev, sys)
+            unit = SECTOR if self.is_regular else _logical_block_size(self._opened.st_rdev, sys)
+            self._direct = None if self.is_regular else DirectReader(self.fd, unit, reader)
+            cut = halves(unit) if self.is_regular else pages_then_units(unit)
+            self._medium = Medium(self._read, cut, unit, self._size)
             if self._size == 0:
                 raise EmptySource(f"{path}: {_no_size(self.is_regular, sys)}")
         except SourceError:
@@ -102,52 +109,43 @@ class RawImage:
         return Extents(lost)
 
     def known_losses(self, start: int, stop: int) -> Extents:
-        """Return what could not be read so far in [start, stop)."""
+        """Return what was declared lost, or could not be read so far, in [start, stop)."""
         return self._losses.clip(start, stop)
+
+    def declare_lost(self, extents: Extents) -> None:
+        """Take bytes as unreadable, without asking for them."""
+        with self._lock:
+            self._declared = self._declared.union(extents.clip(0, self._size))
+            self._losses = self._declared.union(self._found.all)
+
+    @property
+    def found(self) -> Losses:
+        """What could not be read so far; bytes that were declared lost are not among it."""
+        return self._found
+
+    @property
+    def is_budget_used_up(self) -> bool:
+        """Whether it failed so often, or for so long, that failures are no longer isolated."""
+        return self._budget.is_used_up
 
     def _read_range(self, start: int, stop: int, target: memoryview) -> None:
         """Read [start, stop) into `target`, and remember what cannot be read."""
-        pending, read_to = [(start, stop)], 0
-        lost = []
-        while pending:
-            begin, end = pending.pop()
-            here, is_end_of_file = self._read_while_possible(begin, end, target, start)
-            read_to = here if here > begin else read_to
-            if here == end:
-                continue
-            if is_end_of_file:
-                lost.append((here, self._size))
-            elif (middle := self._middle(here, end)) is None:
-                first = max(align_down(here, self._unit), read_to)
-                lost.append((first, min(align_up(end, self._unit), self._size)))
-            else:
-                pending += [(middle, end), (here, middle)]
+        lost = read_around(self._medium, start, stop, target, self._budget)
         if lost:
             with self._lock:
-                self._losses = self._losses.union(Extents(lost))
+                self._found = self._found.union(lost)
+                self._losses = self._declared.union(self._found.all)
 
-    def _read_while_possible(self, here: int, end: int, target: memoryview, start: int) -> tuple[int, bool]:
-        """Read from `here` on; `target` begins at `start`.
-
-        Returns:
-            How far it came, and whether the file ended there; else, short of `end`, a media error stands there.
-        """
-        while here < end:
-            try:
-                n_read = self._reader(self.fd, [target[here - start : end - start]], here)
-            except OSError as error:
-                if error.errno in _MEDIA_ERRORS:
-                    return here, False
-                raise SourceError(f"{self.path}: reading at {here} bytes failed: {error.strerror}") from error
-            if n_read == 0:
-                return here, True
-            here += n_read
-        return here, False
-
-    def _middle(self, start: int, stop: int) -> int | None:
-        """Return where to cut a range that failed, on the unit in which the medium fails; None within one unit."""
-        first, last = start // self._unit, (stop - 1) // self._unit
-        return None if first == last else (first + last + 1) // 2 * self._unit
+    def _read(self, offset: int, target: memoryview, level: int) -> int:
+        """Read once; pieces of a range that failed on a device are read directly."""
+        try:
+            if level and self._direct is not None:
+                return self._direct.read(offset, target)
+            return self._reader(self.fd, [target], offset)
+        except OSError as error:
+            if error.errno in _MEDIA_ERRORS:
+                raise MediaError from error
+            raise SourceError(f"{self.path}: reading at {offset} bytes failed: {error.strerror}") from error
 
     def assert_unchanged(self) -> None:
         """Make sure that the image is still what was opened.
@@ -176,7 +174,9 @@ class RawImage:
         return -1, self._opened.st_rdev
 
     def close(self) -> None:
-        """Close the descriptor; the image must not be read any more."""
+        """Close the descriptors; the image must not be read any more."""
+        if self._direct is not None:
+            self._direct.close()
         os.close(self.fd)
 
     def __enter__(self) -> Self:

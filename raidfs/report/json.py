@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
@@ -35,7 +36,7 @@ def as_data(facts: Facts) -> dict[str, Any]:
             "missing_roles": list(description.missing_roles),
         },
         "reshape": None if description.reshape is None else _reshape(description, description.reshape, facts.undecided),
-        "members": [_member(member) for member in description.members],
+        "members": [_member(member, facts.damage.get(member.path, ())) for member in description.members],
         "findings": [
             {"severity": each.severity.word, "subject": each.subject, "message": each.message}
             for each in facts.findings
@@ -81,7 +82,7 @@ def _ranges(extents: Extents) -> list[list[int]]:
     return [[start, stop] for start, stop in extents]
 
 
-def _member(member: Member) -> dict[str, Any]:
+def _member(member: Member, damage: Sequence[tuple[str, int]]) -> dict[str, Any]:
     return {
         "path": member.path,
         "role": member.role,
@@ -93,5 +94,6 @@ def _member(member: Member) -> dict[str, Any]:
         "device_number": member.device_number,
         "device_uuid": member.device_uuid,
         "bad_block_bytes": member.bad_blocks.total,
+        "damage": [{"reason": reason, "bytes": n_bytes} for reason, n_bytes in damage],
         "note": member.note,
     }

@@ -1,4 +1,4 @@
-"""The array's health as a ddrescue mapfile: `+` served, `/` doubtful, `-` lost (ddrescue manual: mapfile structure)."""
+"""The array's health as a ddrescue mapfile: `+` served, `/` doubtful, `-` lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from raidfs.engine.account import class_runs
 from raidfs.engine.chart import SectionChart
 from raidfs.engine.health import Health
+from raidfs.image.ddrescue import Status, mapfile_lines
 
-_SERVED, _DOUBTFUL, _LOST = "+/-"
+_MEANING = "+ served, / doubtful (something speaks against these bytes, or the choice is open), - lost"
+_STATUSES = (Status.FINISHED, Status.NOT_SCRAPED, Status.BAD)
 
 
 def map_lines(charts: Sequence[SectionChart], size: int, comment: str, limit: Health) -> Iterator[str]:
@@ -20,27 +22,16 @@ def map_lines(charts: Sequence[SectionChart], size: int, comment: str, limit: He
         comment: what the map is of, one line.
         limit: worst health that is served; worse ones count as doubtful, if they are not lost.
     """
-    yield from _head(comment)
-    for start, stop, status in class_runs(charts, 0, size, [ord(_status(health, limit)) for health in Health]):
-        yield f"0x{start:08X}  0x{stop - start:08X}  {chr(status)}"
+    runs = class_runs(charts, 0, size, [_STATUSES.index(_status(health, limit)) for health in Health])
+    return mapfile_lines((comment, _MEANING), ((start, stop, _STATUSES[number]) for start, stop, number in runs))
 
 
 def unknown_map(size: int, comment: str) -> list[str]:
     """Return the lines of a mapfile that leaves everything open (`?`), and says why."""
-    return [*_head(comment), f"0x00000000  0x{size:08X}  ?"]
+    return list(mapfile_lines((comment, _MEANING), [(0, size, Status.NOT_TRIED)]))
 
 
-def _head(comment: str) -> list[str]:
-    return [
-        f"# {comment}",
-        "# + served, / doubtful (something speaks against these bytes, or the choice is open), - lost",
-        "# current_pos  current_status  current_pass",
-        "0x00000000     +               1",
-        "#      pos        size  status",
-    ]
-
-
-def _status(health: Health, limit: Health) -> str:
+def _status(health: Health, limit: Health) -> Status:
     if health is Health.LOST:
-        return _LOST
-    return _DOUBTFUL if health is Health.DOUBTFUL or health > limit else _SERVED
+        return Status.BAD
+    return Status.NOT_SCRAPED if health is Health.DOUBTFUL or health > limit else Status.FINISHED

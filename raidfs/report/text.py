@@ -29,6 +29,8 @@ def render_text(facts: Facts, next_command: str, *, verbose: bool = False) -> st
     room = 1000 if verbose else MOST_LINES - len(head) - len(tail)
     for_findings = min(len(facts.findings), max(3, room - len(description.members)))
     members = _members(description.members, room - for_findings)
+    if verbose:
+        members += _damage(facts)
     findings = _findings(facts.findings, room - len(members))
     return "\n".join(printable(line.rstrip()) for line in (*head, *members, *tail[:-1], *findings, tail[-1])) + "\n"
 
@@ -97,6 +99,13 @@ def _member(member: Member) -> str:
     if not member.state.serves:
         offset = "set apart"
     return f"{role:<8}{member.state.value:<13}{offset}, events {member.events}: {member.path}"
+
+
+def _damage(facts: Facts) -> list[str]:
+    lines = [
+        f"{n_bytes} bytes of {path}: {reason}" for path, damage in facts.damage.items() for reason, n_bytes in damage
+    ]
+    return [f"{'Damage' if not number else '':<10}{line}" for number, line in enumerate(lines)]
 
 
 def _readable(account: Account) -> list[str]:

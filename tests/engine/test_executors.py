@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource, MemorySource, read_exact
 from raidfs.cli.session import OpenArray, Options, open_array
+from raidfs.engine import array_source
 from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
@@ -163,6 +165,29 @@ def test_a_file_that_is_written_to_is_erased_and_rebuilt_around(array: Simulatio
         scribble(paths[3])
         assert_served(opened.source, array.truth, own(array, 1, 3))
         assert opened.account().lost == own(array, 1, 3).total
+
+
+def test_a_change_that_another_reader_finds_first_is_not_served_at_once(
+    array: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reader has read without waiting, another finds the change, only then the first looks for changes."""
+    paths = array.save(tmp_path)
+    (start, stop), *_ = own(array, 1)
+    (other_start, other_stop), *_ = own(array, 0)
+    serve_nowait = array_source.serve_nowait  # type: ignore[attr-defined]  # what the module itself calls
+    with open_array([str(path) for path in paths]) as opened, ThreadPoolExecutor(1) as pool:
+        source = opened.source
+
+        def served_then_found(*arguments: object) -> bool:
+            monkeypatch.setattr(array_source, "serve_nowait", serve_nowait)
+            scribble(paths[1])
+            result = serve_nowait(*arguments)  # type: ignore[arg-type]  # passed on as they came
+            found = pool.submit(read_exact, source, other_start, other_stop - other_start).result()
+            assert found == (array.truth[other_start:other_stop], Extents())
+            return result
+
+        monkeypatch.setattr(array_source, "serve_nowait", served_then_found)
+        assert read_exact(source, start, stop - start) == (array.truth[start:stop], Extents())
 
 
 def test_a_file_that_is_cut_short_is_rebuilt_around(array: Simulation, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from raidfs.block import read_exact
 from raidfs.errors import SourceChanged, SourceError
 from raidfs.extents import Extents
 from raidfs.image import open_image
+from raidfs.image.isolate import Budget, Losses
 from raidfs.image.raw import RawImage
 from tests.support.contract import assert_contract
 
@@ -270,3 +271,27 @@ def test_positions_beyond_32_bits_are_read(tmp_path: Path) -> None:
         out = np.zeros(2, dtype=np.uint8)
         image.read_into(np.array([[(5 << 32) + 1, 2, 0]], dtype=np.int64), out)
         assert out.tobytes() == b"er"
+
+
+def test_what_is_declared_lost_is_never_asked_for(path: Path) -> None:
+    medium = BadMedium(Extents([(1024, 1536)]), False)
+    with RawImage(str(path), medium) as image:
+        image.declare_lost(Extents([(0, 512), (512 * 20, 1 << 62)]))
+        bad = Extents([(0, 512), (1024, 1536), (512 * 20, len(DATA))])
+        assert_contract(image, DATA, bad)
+        assert image.known_losses(0, image.size) == bad
+        assert image.found == Losses(bad=Extents([(1024, 1536)]))
+        assert not any(Extents([asked]).intersection(bad.difference(image.found.bad)) for asked in medium.asked)
+
+
+def test_with_the_budget_used_up_a_failing_read_is_lost_as_a_whole(path: Path) -> None:
+    medium = BadMedium(Extents([(1024, 1536), (8192, 8193)]), False)
+    with RawImage(str(path), medium, budget=Budget(n_failures=1)) as image:
+        assert read_exact(image, 0, 2048)[1] == Extents([(0, 2048)])
+        assert image.is_budget_used_up
+        assert read_exact(image, 4096, 1024) == (DATA[4096:5120], Extents())
+        medium.asked.clear()
+        assert read_exact(image, 7000, 2000)[1] == Extents([(0, 2000)])
+        assert medium.asked == [(7000, 9000)]
+        assert image.found.unsplit == Extents([(0, 2048), (13 * 512, 18 * 512)])
+        assert image.found.bad == Extents()
