@@ -66,7 +66,7 @@ def _any(values: NDArray[np.uint8]) -> bool:
     found = np.uint8(0)
     for i in range(len(values)):
         found |= values[i]
-    return found != 0
+    return bool(found != 0)
 
 
 @kernel
@@ -75,7 +75,7 @@ def _differ(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> bool:
     found = np.uint8(0)
     for i in range(len(left)):
         found |= left[i] ^ right[i]
-    return found != 0
+    return bool(found != 0)
 
 
 @kernel

@@ -1,0 +1,241 @@
+"""Rows of one geometry, read from the members and judged by their parity, with no regard to what they hold.
+
+A row is the same component bytes of every role. It is read in sequence and in step on all members, one batch ahead of
+the judging; only what is trusted is read. All cells of a stripe lie at the same height of their members here, so
+component bytes are stripe bytes (stripe number * chunk + offset in the chunk).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.array.description import ArrayDescription
+from raidfs.block import BlockSource
+from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, flaws_at, trust_map
+from raidfs.engine.health import Trust
+from raidfs.extents import Extents
+from raidfs.geometry.geometry import Zone
+from raidfs.geometry.reshape import Section, Side
+from raidfs.geometry.table import RowTable
+from raidfs.kernels.syndrome import NOBODY, UNCHECKABLE, check_rows
+from raidfs.units import SECTOR
+
+BATCH = 1 << 20
+"""Bytes of each member that are read and judged together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """One geometry over the members.
+
+    Attributes:
+        section: where its geometry is in force.
+        lanes: by role: (source, image offset of component byte 0), or None where no source serves the role.
+        trust: by role, in component bytes.
+        steps: int16 (period, k), for `check_rows`.
+        parity: int16 (period, 2), for `check_rows`.
+    """
+
+    section: Section
+    lanes: tuple[tuple[int, int] | None, ...]
+    trust: tuple[TrustMap, ...]
+    steps: NDArray[np.int16]
+    parity: NDArray[np.int16]
+
+    @property
+    def zone(self) -> Zone:
+        """The geometry."""
+        return self.section.zone
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """First and behind-last component byte of the stripes that the section touches."""
+        zone = self.zone
+        first = (self.section.array_start - zone.array_start) // zone.stripe_size
+        last = -(-(self.section.array_stop - zone.array_start) // zone.stripe_size)
+        return first * zone.chunk_size, last * zone.chunk_size
+
+    def trust_of(self, start: int, n: int) -> NDArray[np.uint8]:
+        """Return the least trust in each of n sectors from a component byte on; uint8 (raid_disks, n)."""
+        heights = start + np.arange(n, dtype=np.int64) * SECTOR
+        found = np.stack([each.at(heights) for each in self.trust])
+        for role, each in enumerate(self.trust):
+            cuts = (each.start > start) & (each.start < start + n * SECTOR) & ((each.start - start) % SECTOR != 0)
+            np.maximum.at(found[role], (each.start[cuts] - start) // SECTOR, each.trust[cuts])
+        return found
+
+    def absent_of(self, usable: NDArray[np.bool_]) -> NDArray[np.int16]:
+        """Say for each sector who takes no part: NOBODY, one role (where a second equation remains), or UNCHECKABLE.
+
+        Args:
+            usable: bool (raid_disks, n).
+        """
+        n_absent = (~usable).sum(axis=0)
+        spare = 1 if self.zone.table.has_q else 0
+        absent = np.where(n_absent == 0, NOBODY, np.where(n_absent <= spare, np.argmin(usable, axis=0), UNCHECKABLE))
+        return absent.astype(np.int16)
+
+    def reason(self, flaws: Sequence[Flaw], trust: NDArray[np.uint8], component: int, limit: Trust) -> str:
+        """Say why a sector cannot be judged.
+
+        Args:
+            flaws: everything known against the sources.
+            trust: uint8 (raid_disks,), in this sector.
+            component: where it is [component bytes].
+            limit: worst trust that is used.
+        """
+        reasons = []
+        for role in np.flatnonzero(trust > limit).tolist():
+            lane = self.lanes[role]
+            if lane is None:
+                reasons.append(f"no image serves role {role}")
+                continue
+            against = flaws_at(flaws, lane[0], self.section.side, lane[1] + component)
+            reasons.append(f"role {role}: {against[0].reason if against else 'could not be read'}")
+        return "; ".join(reasons)
+
+
+def rows_of(description: ArrayDescription, roles: Sequence[int], flaws: Sequence[Flaw], section: Section) -> Rows:
+    """Lay the members and what is known against them over one geometry.
+
+    Args:
+        description: the array.
+        roles: role of each source.
+        flaws: everything known against the sources.
+        section: the geometry.
+    """
+    lanes: list[tuple[int, int] | None] = [None] * section.raid_disks
+    trust = [NO_TRUST] * section.raid_disks
+    for source, role in enumerate(roles):
+        if role < section.raid_disks:
+            member = description.serving[role]
+            offset = member.new_data_offset if section.side is Side.AFTER else member.data_offset
+            lanes[role] = (source, offset)
+            mine = [flaw for flaw in flaws if flaw.source == source and flaw.side in (None, section.side)]
+            trust[role] = trust_map([(flaw.extents.shift(-offset), flaw.trust) for flaw in mine])
+    return Rows(section, tuple(lanes), tuple(trust), *_kernel_arrays(section.zone.table))
+
+
+def _kernel_arrays(table: RowTable) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Return steps and parity of a table, as `check_rows` wants them."""
+    columns = np.argsort(table.symbol, axis=1)  # by symbol: the data in order, then P, then Q
+    role = np.take_along_axis(table.role, columns, axis=1)
+    data, parity = role[:, : table.n_data], role[:, table.n_data :]
+    if not table.has_q:
+        return np.ascontiguousarray(data), np.concatenate((parity, np.full_like(parity, -1)), axis=1)
+    highest = int(table.exponent.max())
+    steps = np.full((table.period, highest + 1), -1, dtype=np.int16)
+    np.put_along_axis(steps, highest - table.exponent.astype(np.int64), data, axis=1)
+    return steps, np.ascontiguousarray(parity)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A batch of rows with its verdicts.
+
+    Attributes:
+        start: of the batch [component bytes].
+        verdict: int16 (n,), by sector; see `check_rows`.
+        absent: int16 (n,), by sector; see `check_rows`.
+        trust: uint8 (raid_disks, n): NONE also where reading failed.
+        unread: (source, image bytes) that could not be read though they were trusted.
+    """
+
+    start: int
+    verdict: NDArray[np.int16]
+    absent: NDArray[np.int16]
+    trust: NDArray[np.uint8]
+    unread: tuple[tuple[int, Extents], ...]
+
+    @property
+    def stop(self) -> int:
+        """Where the batch ends [component bytes]."""
+        return self.start + len(self.verdict) * SECTOR
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A batch whose reads are under way."""
+
+    start: int
+    trust: NDArray[np.uint8]
+    data: NDArray[np.uint8]
+    reads: tuple[tuple[int, NDArray[np.int64], Future[Extents]], ...]
+
+
+def judge_rows(
+    rows: Rows, sources: Sequence[BlockSource], start: int, stop: int, limit: Trust = Trust.SURE
+) -> Iterator[Judged]:
+    """Read and judge the rows [start, stop), ascending, batch by batch.
+
+    Args:
+        rows: the geometry.
+        sources: the members, by source.
+        start: [component bytes], a multiple of 512.
+        stop: [component bytes], a multiple of 512, within the zone.
+        limit: worst trust of the cells that are used.
+
+    Raises:
+        SourceError: a source is gone.
+    """
+    lows = range(start, stop, BATCH)
+    rooms = [np.zeros((len(rows.lanes), min(BATCH, stop - start)), dtype=np.uint8) for _ in range(2)]
+    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
+        ahead: _Asked | None = None
+        for number, low in enumerate(lows):
+            asked = ahead or _ask(pool, sources, rows, (low, min(low + BATCH, stop)), rooms[number % 2], limit)
+            following = low + BATCH
+            ahead = None
+            if following < stop:
+                window = (following, min(following + BATCH, stop))
+                ahead = _ask(pool, sources, rows, window, rooms[(number + 1) % 2], limit)
+            yield _judge(rows, asked, limit)
+
+
+def _ask(
+    pool: Executor,
+    sources: Sequence[BlockSource],
+    rows: Rows,
+    window: tuple[int, int],
+    room: NDArray[np.uint8],
+    limit: Trust,
+) -> _Asked:
+    """Start to read what can be judged of a batch."""
+    start, stop = window
+    n = (stop - start) // SECTOR
+    trust = rows.trust_of(start, n)
+    wanted = (trust <= limit) & (rows.absent_of(trust <= limit) != UNCHECKABLE)
+    reads = []
+    for role, lane in enumerate(rows.lanes):
+        if lane is None or not wanted[role].any():
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted[role], [False])).astype(np.int8)))
+        position, end = edges.reshape(-1, 2).T.astype(np.int64) * SECTOR
+        requests = np.stack((lane[1] + start + position, end - position, position), axis=1)
+        reads.append((role, requests, pool.submit(sources[lane[0]].read_into, requests, room[role])))
+    return _Asked(start, trust, room, tuple(reads))
+
+
+def _judge(rows: Rows, asked: _Asked, limit: Trust) -> Judged:
+    """Wait for the reads of a batch and judge it."""
+    trust = asked.trust
+    unread = []
+    for role, requests, future in asked.reads:
+        lost = future.result()
+        lane = rows.lanes[role]
+        if lost and lane is not None:
+            for low, high in lost:
+                trust[role, low // SECTOR : -(-high // SECTOR)] = Trust.NONE
+            asked_for = Extents(np.stack((requests[:, 2], requests[:, 2] + requests[:, 1]), axis=1))
+            unread.append((lane[0], lost.intersection(asked_for).shift(lane[1] + asked.start)))
+    absent = rows.absent_of(trust <= limit)
+    verdict = np.empty(len(absent), dtype=np.int16)
+    n_bytes, chunk = len(absent) * SECTOR, rows.zone.chunk_size
+    data = asked.data if n_bytes == asked.data.shape[1] else np.ascontiguousarray(asked.data[:, :n_bytes])
+    check_rows(data, absent, rows.steps, rows.parity, asked.start // SECTOR, chunk // SECTOR, verdict)
+    return Judged(asked.start, verdict, absent, trust, tuple(unread))
