@@ -62,11 +62,14 @@ class Rows:
 
     def trust_of(self, start: int, n: int) -> NDArray[np.uint8]:
         """Return the least trust in each of n sectors from a component byte on; uint8 (raid_disks, n)."""
-        heights = start + np.arange(n, dtype=np.int64) * SECTOR
-        found = np.stack([each.at(heights) for each in self.trust])
-        for role, each in enumerate(self.trust):
-            cuts = (each.start > start) & (each.start < start + n * SECTOR) & ((each.start - start) % SECTOR != 0)
-            np.maximum.at(found[role], (each.start[cuts] - start) // SECTOR, each.trust[cuts])
+        return np.stack([self.trust_of_role(role, start, n) for role in range(len(self.trust))])
+
+    def trust_of_role(self, role: int, start: int, n: int) -> NDArray[np.uint8]:
+        """Return the least trust in each of n sectors of one role from a component byte on; uint8 (n,)."""
+        known = self.trust[role]
+        found = known.at(start + np.arange(n, dtype=np.int64) * SECTOR)
+        inside = (known.start > start) & (known.start < start + n * SECTOR) & ((known.start - start) % SECTOR != 0)
+        np.maximum.at(found, (known.start[inside] - start) // SECTOR, known.trust[inside])
         return found
 
     def absent_of(self, usable: NDArray[np.bool_]) -> NDArray[np.int16]:
