@@ -7,16 +7,16 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import TaskID
 
 from raidfs.block import one_request
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
+from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health, Policy
 from raidfs.errors import Interrupted, OutputError
@@ -124,7 +124,7 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
     buffer = np.zeros(min(WINDOW, size), dtype=np.uint8)
     saved = time.monotonic()
     n_known = len(array.flaws)
-    with _progress(quiet) as progress:
+    with progress_bar(quiet) as progress:
         task = progress.add_task("export", total=size, completed=image.done) if progress else TaskID(0)
         try:
             while image.done < size:
@@ -149,15 +149,6 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
 
 def _learned(array: OpenArray, n_known: int) -> list[tuple[int, list[tuple[int, int]], str]]:
     return [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.flaws[n_known:]]
-
-
-def _progress(quiet: bool) -> Progress | nullcontext[None]:
-    """Return a progress bar on the terminal; nothing where nobody would see it."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        return nullcontext()
-    columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _tell(array: OpenArray, target: str) -> None:

@@ -50,7 +50,8 @@ def judge(
     verdict = np.full(len(absent), 99, dtype=np.int16)
     check = check_rows if compiled else cast(Any, check_rows).py_func
     check(data, np.array(absent, np.int16), steps, parity, first, geometry.chunk // SECTOR, verdict)
-    return cast(list[int], verdict.tolist())
+    found: list[int] = verdict.tolist()
+    return found
 
 
 def spoil(data: NDArray[np.uint8], role: int, sector: int, random: Random, n_bytes: int = SECTOR) -> None:
