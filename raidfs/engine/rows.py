@@ -61,7 +61,14 @@ class Rows:
         return first * zone.chunk_size, last * zone.chunk_size
 
     def trust_of(self, start: int, n: int) -> NDArray[np.uint8]:
-        """Return the least trust in each of n sectors from a component byte on; uint8 (raid_disks, n)."""
+        """Return the least trust in each of n sectors from a component byte on; uint8 (raid_disks, n), read-only.
+
+        Where it does not change it costs nothing per sector: nearly everywhere.
+        """
+        at = [np.searchsorted(each.start, (start, start + n * SECTOR - 1), side="right") - 1 for each in self.trust]
+        if all(first == last for first, last in at):
+            column = np.array([each.trust[first] for each, (first, _) in zip(self.trust, at, strict=True)], np.uint8)
+            return np.broadcast_to(column[:, None], (len(column), n))
         return np.stack([self.trust_of_role(role, start, n) for role in range(len(self.trust))])
 
     def trust_of_role(self, role: int, start: int, n: int) -> NDArray[np.uint8]:
@@ -72,16 +79,21 @@ class Rows:
         np.maximum.at(found, (known.start[inside] - start) // SECTOR, known.trust[inside])
         return found
 
-    def absent_of(self, usable: NDArray[np.bool_]) -> NDArray[np.int16]:
+    def absent_of(self, trust: NDArray[np.uint8], limit: Trust) -> NDArray[np.int16]:
         """Say for each sector who takes no part: NOBODY, one role (where a second equation remains), or UNCHECKABLE.
 
         Args:
-            usable: bool (raid_disks, n).
+            trust: uint8 (raid_disks, n), see `trust_of`.
+            limit: worst trust that is used.
         """
+        n = trust.shape[1]
+        if trust.strides[1] == 0:  # the same in every sector
+            trust = trust[:, :1]
+        usable = trust <= limit
         n_absent = (~usable).sum(axis=0)
         spare = 1 if self.zone.table.has_q else 0
         absent = np.where(n_absent == 0, NOBODY, np.where(n_absent <= spare, np.argmin(usable, axis=0), UNCHECKABLE))
-        return absent.astype(np.int16)
+        return np.full(n, absent[0], dtype=np.int16) if len(absent) < n else absent.astype(np.int16)
 
     def reason(self, flaws: Sequence[Flaw], trust: NDArray[np.uint8], component: int, limit: Trust) -> str:
         """Say why a sector cannot be judged.
@@ -167,6 +179,7 @@ class _Asked:
 
     start: int
     trust: NDArray[np.uint8]
+    absent: NDArray[np.int16]
     data: NDArray[np.uint8]
     reads: tuple[tuple[int, NDArray[np.int64], Future[Extents]], ...]
 
@@ -212,31 +225,44 @@ def _ask(
     start, stop = window
     n = (stop - start) // SECTOR
     trust = rows.trust_of(start, n)
-    wanted = (trust <= limit) & (rows.absent_of(trust <= limit) != UNCHECKABLE)
+    absent = rows.absent_of(trust, limit)
+    is_uniform = trust.strides[1] == 0
     reads = []
     for role, lane in enumerate(rows.lanes):
-        if lane is None or not wanted[role].any():
+        if lane is None:
             continue
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted[role], [False])).astype(np.int8)))
-        position, end = edges.reshape(-1, 2).T.astype(np.int64) * SECTOR
-        requests = np.stack((lane[1] + start + position, end - position, position), axis=1)
-        reads.append((role, requests, pool.submit(sources[lane[0]].read_into, requests, room[role])))
-    return _Asked(start, trust, room, tuple(reads))
+        if is_uniform:
+            wanted = trust[role, 0] <= limit and absent[0] != UNCHECKABLE
+            parts = np.array([[0, n]] if wanted else [], dtype=np.int64).reshape(-1, 2) * SECTOR
+        else:
+            parts = _runs((trust[role] <= limit) & (absent != UNCHECKABLE)) * SECTOR
+        if len(parts):
+            requests = np.stack((lane[1] + start + parts[:, 0], parts[:, 1] - parts[:, 0], parts[:, 0]), axis=1)
+            reads.append((role, requests, pool.submit(sources[lane[0]].read_into, requests, room[role])))
+    return _Asked(start, trust, absent, room, tuple(reads))
+
+
+def _runs(wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the runs of True as int64 (k, 2): start, stop."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted, [False])).astype(np.int8)))
+    return edges.reshape(-1, 2).astype(np.int64)
 
 
 def _judge(rows: Rows, asked: _Asked, limit: Trust) -> Judged:
     """Wait for the reads of a batch and judge it."""
-    trust = asked.trust
+    trust, absent = asked.trust, asked.absent
     unread = []
     for role, requests, future in asked.reads:
         lost = future.result()
         lane = rows.lanes[role]
         if lost and lane is not None:
+            trust = trust.copy()
             for low, high in lost:
                 trust[role, low // SECTOR : -(-high // SECTOR)] = Trust.NONE
             asked_for = Extents(np.stack((requests[:, 2], requests[:, 2] + requests[:, 1]), axis=1))
             unread.append((lane[0], lost.intersection(asked_for).shift(lane[1] + asked.start)))
-    absent = rows.absent_of(trust <= limit)
+    if unread:
+        absent = rows.absent_of(trust, limit)
     verdict = np.empty(len(absent), dtype=np.int16)
     n_bytes, chunk = len(absent) * SECTOR, rows.zone.chunk_size
     data = asked.data if n_bytes == asked.data.shape[1] else np.ascontiguousarray(asked.data[:, :n_bytes])

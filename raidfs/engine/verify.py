@@ -141,6 +141,8 @@ def row_bytes(geometries: Sequence[Rows], walked: Walked | None = None) -> int:
 def _add(walked: Walked, rows: Rows, judged: Judged, unproven_from: int, flaws: Sequence[Flaw]) -> Walked:
     """Add one batch."""
     verdict, section = judged.verdict, walked.section
+    if walked.pending <= Grade.AGREES and (verdict == AGREES).all() and (judged.absent == NOBODY).all():
+        return _all_agree(walked, rows, judged)
     height = judged.start + np.arange(len(verdict), dtype=np.int64) * SECTOR
     proven = height < unproven_from
     grade = np.where(proven, np.uint8(Grade.WRONG), np.uint8(Grade.STALE))
@@ -153,6 +155,16 @@ def _add(walked: Walked, rows: Rows, judged: Judged, unproven_from: int, flaws: 
         return walked
     found = [*_runs(section, judged, np.where(grade >= Grade.STALE, verdict, np.int16(AGREES)), proven)]
     return _with_runs(walked, found)
+
+
+def _all_agree(walked: Walked, rows: Rows, judged: Judged) -> Walked:
+    """Add a batch in which nothing is to be said of any sector: nearly all of them."""
+    chunk, at = rows.zone.chunk_size, walked.section
+    counts = list(walked.counts[at])
+    counts[Grade.AGREES] += judged.stop // chunk - judged.start // chunk
+    pending = int(Grade.AGREES) if judged.stop % chunk else -1
+    new = (*walked.counts[:at], tuple(counts), *walked.counts[at + 1 :])
+    return replace(walked, position=judged.stop, pending=pending, counts=new)
 
 
 def _count(walked: Walked, rows: Rows, judged: Judged, grade: NDArray[np.uint8], flaws: Sequence[Flaw]) -> Walked:
