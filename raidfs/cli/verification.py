@@ -125,8 +125,8 @@ class Verification:
             mismatches=tuple(mismatch_of(run, self._geometries) for run in self._walked.runs),
             copies=self._copies,
             seam=seam,
-            before=self._before,
-            after=self._after,
+            before={path: self._before[path] for path in array.images if self._hashing},
+            after={path: self._after[path] for path in array.images if self._hashing},
             paths=tuple(image.path for image in self._sources),
         )
 

@@ -1,12 +1,13 @@
 """Rows of one geometry, read from the members and judged by their parity, with no regard to what they hold.
 
-A row is the same component bytes of every role. It is read in sequence and in step on all members, one batch ahead of
-the judging; only what is trusted is read. All cells of a stripe lie at the same height of their members here, so
+A row is the same component bytes of every role. It is read in sequence and in step on all members, ahead of the
+judging; only what is trusted is read. All cells of a stripe lie at the same height of their members here, so
 component bytes are stripe bytes (stripe number * chunk + offset in the chunk).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from raidfs.units import SECTOR
 
 BATCH = 1 << 20
 """Bytes of each member that are read and judged together."""
+_AHEAD = 2
+"""Batches that are being read while one is judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,18 +202,16 @@ def judge_rows(
     Raises:
         SourceError: a source is gone.
     """
-    lows = range(start, stop, BATCH)
-    rooms = [np.zeros((len(rows.lanes), min(BATCH, stop - start)), dtype=np.uint8) for _ in range(2)]
+    rooms = [np.zeros((len(rows.lanes), min(BATCH, stop - start)), dtype=np.uint8) for _ in range(_AHEAD + 1)]
+    asked: deque[_Asked] = deque()
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
-        ahead: _Asked | None = None
-        for number, low in enumerate(lows):
-            asked = ahead or _ask(pool, sources, rows, (low, min(low + BATCH, stop)), rooms[number % 2], limit)
-            following = low + BATCH
-            ahead = None
-            if following < stop:
-                window = (following, min(following + BATCH, stop))
-                ahead = _ask(pool, sources, rows, window, rooms[(number + 1) % 2], limit)
-            yield _judge(rows, asked, limit)
+        for number, low in enumerate(range(start, stop, BATCH)):
+            window = (low, min(low + BATCH, stop))
+            asked.append(_ask(pool, sources, rows, window, rooms[number % len(rooms)], limit))
+            if len(asked) > _AHEAD:
+                yield _judge(rows, asked.popleft(), limit)
+        while asked:
+            yield _judge(rows, asked.popleft(), limit)
 
 
 def _ask(

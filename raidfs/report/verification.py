@@ -70,7 +70,7 @@ def findings_of(verified: Verified) -> list[Finding]:
     if wrong:
         located = {verified.paths[each.source] for each in verified.mismatches if each.source is not None}
         named = f"; wrong are blocks of {', '.join(sorted(located))}" if located else ""
-        text = f"{_stripes(wrong)} with their parity, so that some block in each is wrong{named}"
+        text = f"{_stripes(wrong)} with parity, so that some block in each is wrong{named}"
         findings.append(Finding(Severity.ERROR, "array", text))
     if stale:
         text = f"{_stripes(stale)} with parity that was never proven (the array was not shut down cleanly, or its "

@@ -50,10 +50,9 @@ def compare(array: Simulation, *, without: tuple[int, ...] = (), damage: dict[in
     if copies is None:
         return None
     served = ArraySource(description, sources)
-    for copies in compare_copies(description, roles, flaws, [source for _, source in sources], served, copies):
-        pass
+    *_, result = compare_copies(description, roles, flaws, [source for _, source in sources], served, copies)
     served.close()
-    return copies
+    return result
 
 
 @settings(max_examples=30)

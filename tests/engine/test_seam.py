@@ -44,7 +44,7 @@ def test_the_reshape_is_found_to_have_gone_on_as_far_as_it_did(recorded: int, mo
 
 
 def test_of_torn_rows_it_is_said_that_neither_parity_holds() -> None:
-    landed = {(0, 0), (0, 1)}
+    landed = {(0, 2)}
     array = write_array(
         THREE, SIZE, after=FOUR, position=0, progress=4096 * 3, data_offset=START, landed=lambda *at: at in landed
     )
