@@ -1,7 +1,8 @@
 """Rows of one geometry, read from the members and judged by their parity, with no regard to what they hold.
 
-A row is the same component bytes of every role. It is read in sequence and in step on all members, ahead of the
-judging; only what is trusted is read. All cells of a stripe lie at the same height of their members here, so
+A row is the same component bytes of every role. What the page cache holds is read and judged in one call; else rows are
+read in sequence and in step on all members, by a thread each, ahead of the judging. Only what is trusted is read. All
+cells of a stripe lie at the same height of their members here, so
 component bytes are stripe bytes (stripe number * chunk + offset in the chunk).
 """
 
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
+from raidfs.engine.array_source import FileSource
 from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, flaws_at, trust_map
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import Zone
 from raidfs.geometry.reshape import Section, Side
 from raidfs.geometry.table import RowTable
+from raidfs.kernels.fused_check import PIECE, check_rows_nowait
 from raidfs.kernels.syndrome import NOBODY, UNCHECKABLE, check_rows
 from raidfs.units import SECTOR
 
@@ -30,6 +33,8 @@ BATCH = 1 << 20
 """Bytes of each member that are read and judged together."""
 _AHEAD = 2
 """Batches that are being read while one is judged."""
+_UNTIL_NEXT_TRY = 64
+"""Batches that are read by threads, after one was not in the page cache, until the cache is tried again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,16 +207,52 @@ def judge_rows(
     Raises:
         SourceError: a source is gone.
     """
-    rooms = [np.zeros((len(rows.lanes), min(BATCH, stop - start)), dtype=np.uint8) for _ in range(_AHEAD + 1)]
+    shape = (len(rows.lanes), min(BATCH, stop - start))
+    rooms = [np.zeros(shape, dtype=np.uint8) for _ in range(_AHEAD + 1)]
+    small = np.zeros((len(rows.lanes), PIECE), dtype=np.uint8)
     asked: deque[_Asked] = deque()
+    waiting = 0
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
         for number, low in enumerate(range(start, stop, BATCH)):
             window = (low, min(low + BATCH, stop))
+            if not waiting:
+                while asked:
+                    yield _judge(rows, asked.popleft(), limit)
+                judged = _judge_nowait(rows, sources, window, small, limit)
+                if judged is not None:
+                    yield judged
+                    continue
+                waiting = _UNTIL_NEXT_TRY
+            waiting -= 1
             asked.append(_ask(pool, sources, rows, window, rooms[number % len(rooms)], limit))
             if len(asked) > _AHEAD:
                 yield _judge(rows, asked.popleft(), limit)
         while asked:
             yield _judge(rows, asked.popleft(), limit)
+
+
+def _judge_nowait(
+    rows: Rows, sources: Sequence[BlockSource], window: tuple[int, int], room: NDArray[np.uint8], limit: Trust
+) -> Judged | None:
+    """Judge a batch that the page cache holds and in which the same members are used throughout; else return None."""
+    start, stop = window
+    trust = rows.trust_of(start, (stop - start) // SECTOR)
+    if trust.strides[1] != 0:
+        return None
+    absent = rows.absent_of(trust, limit)
+    places = np.full((len(rows.lanes), 2), -1, dtype=np.int64)
+    for role, lane in enumerate(rows.lanes):
+        if lane is None or trust[role, 0] > limit or absent[0] == UNCHECKABLE:
+            continue
+        source = sources[lane[0]]
+        if not isinstance(source, FileSource):
+            return None
+        places[role] = source.fd, lane[1] + start
+    verdict = np.empty(len(absent), dtype=np.int16)
+    chunk = rows.zone.chunk_size // SECTOR
+    if not check_rows_nowait(places, room, absent, rows.steps, rows.parity, start // SECTOR, chunk, verdict):
+        return None
+    return Judged(start, verdict, absent, trust, ())
 
 
 def _ask(
@@ -265,7 +306,6 @@ def _judge(rows: Rows, asked: _Asked, limit: Trust) -> Judged:
     if unread:
         absent = rows.absent_of(trust, limit)
     verdict = np.empty(len(absent), dtype=np.int16)
-    n_bytes, chunk = len(absent) * SECTOR, rows.zone.chunk_size
-    data = asked.data if n_bytes == asked.data.shape[1] else np.ascontiguousarray(asked.data[:, :n_bytes])
-    check_rows(data, absent, rows.steps, rows.parity, asked.start // SECTOR, chunk // SECTOR, verdict)
+    chunk = rows.zone.chunk_size // SECTOR
+    check_rows(asked.data, absent, rows.steps, rows.parity, asked.start // SECTOR, chunk, verdict)
     return Judged(asked.start, verdict, absent, trust, tuple(unread))

@@ -165,8 +165,8 @@ def check_rows(
     """Judge every sector of a batch of rows.
 
     Args:
-        data: uint8 (raid_disks, n * 512), contiguous: the same component bytes of every role; those of roles that are
-            absent in a sector are not looked at.
+        data: uint8 (raid_disks, n * 512 or more), contiguous: the same component bytes of every role; those of roles
+            that are absent in a sector are not looked at.
         absent: int16 (n,): NOBODY, the role of the one member that is not to be used (only where there is a Q), or
             UNCHECKABLE.
         steps: int16 (period, k): by stripe of the period, the role of the data with exponent k - 1, ..., 0 in Q; -1:
