@@ -30,11 +30,13 @@ from raidfs.kernels.syndrome import NOBODY, UNCHECKABLE, check_rows
 from raidfs.units import SECTOR
 
 BATCH = 1 << 20
-"""Bytes of each member that are read and judged together."""
+"""Bytes of each member that are read together where they have to be waited for."""
 _AHEAD = 2
 """Batches that are being read while one is judged."""
-_UNTIL_NEXT_TRY = 64
-"""Batches that are read by threads, after one was not in the page cache, until the cache is tried again."""
+_AT_ONCE = 4 << 20
+"""Bytes of each member that are judged in one call where the page cache has them."""
+_UNTIL_NEXT_TRY = 64 << 20
+"""Bytes of each member that are waited for, after some were not in the page cache, until that is tried again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,28 +209,36 @@ def judge_rows(
     Raises:
         SourceError: a source is gone.
     """
+    small = np.zeros((len(rows.lanes), PIECE), dtype=np.uint8)
+    low = start
+    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
+        while low < stop:
+            window = (low, min(low + _AT_ONCE, stop))
+            judged = _judge_nowait(rows, sources, window, small, limit)
+            if judged is not None:
+                yield judged
+                low = judged.stop
+                continue
+            window = (low, min(low + _UNTIL_NEXT_TRY, stop))
+            yield from _judge_waiting(pool, rows, sources, window, limit)
+            low = window[1]
+
+
+def _judge_waiting(
+    pool: Executor, rows: Rows, sources: Sequence[BlockSource], window: tuple[int, int], limit: Trust
+) -> Iterator[Judged]:
+    """Judge rows that have to be waited for, batch by batch; the next batches are being read in the meantime."""
+    start, stop = window
     shape = (len(rows.lanes), min(BATCH, stop - start))
     rooms = [np.zeros(shape, dtype=np.uint8) for _ in range(_AHEAD + 1)]
-    small = np.zeros((len(rows.lanes), PIECE), dtype=np.uint8)
     asked: deque[_Asked] = deque()
-    waiting = 0
-    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
-        for number, low in enumerate(range(start, stop, BATCH)):
-            window = (low, min(low + BATCH, stop))
-            if not waiting:
-                while asked:
-                    yield _judge(rows, asked.popleft(), limit)
-                judged = _judge_nowait(rows, sources, window, small, limit)
-                if judged is not None:
-                    yield judged
-                    continue
-                waiting = _UNTIL_NEXT_TRY
-            waiting -= 1
-            asked.append(_ask(pool, sources, rows, window, rooms[number % len(rooms)], limit))
-            if len(asked) > _AHEAD:
-                yield _judge(rows, asked.popleft(), limit)
-        while asked:
+    for number, low in enumerate(range(start, stop, BATCH)):
+        batch = (low, min(low + BATCH, stop))
+        asked.append(_ask(pool, sources, rows, batch, rooms[number % len(rooms)], limit))
+        if len(asked) > _AHEAD:
             yield _judge(rows, asked.popleft(), limit)
+    while asked:
+        yield _judge(rows, asked.popleft(), limit)
 
 
 def _judge_nowait(
