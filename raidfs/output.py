@@ -103,6 +103,63 @@ def replace_text(path: str, lines: Iterable[str]) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
+class StateFile:
+    """How far something came, so that it can go on after it was stopped.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, path: str, identity: str, protected: Iterable[tuple[int, int]]) -> None:
+        """Name the file; nothing is written yet.
+
+        Args:
+            path: of the file.
+            identity: of what is under way; a state is gone on with only when it has the same.
+            protected: (st_dev, st_ino) of files that must never be written, whatever was asked.
+
+        Raises:
+            OutputError: the file may not be written.
+        """
+        refuse_existing(path, protected, force=True)
+        self.path = path
+        self._identity = identity
+
+    def load(self) -> dict[str, Any] | None:
+        """Return what was saved; None: there is no such file.
+
+        Raises:
+            OutputError: the file is something else, or the state of something else.
+        """
+        try:
+            state = json.loads(Path(self.path).read_text(encoding="utf-8"))
+            identity, notes = state["identity"], dict(state["notes"])
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OutputError(f"cannot read {self.path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError):
+            raise OutputError(f"{self.path} exists and is no state of raidfs; name a new file") from None
+        if identity != self._identity:
+            raise OutputError(
+                f"{self.path} is the state of other members or other options; give those again, or name a new file"
+            )
+        return notes
+
+    def save(self, notes: dict[str, Any]) -> None:
+        """Keep `notes`, which JSON can hold.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        replace_text(self.path, [json.dumps({"identity": self._identity, "notes": notes})])
+
+    def finish(self) -> None:
+        """Remove the file: nothing is left to go on with."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+
 class SparseImage:
     """An image file that grows from its start to its end.
 
@@ -206,13 +263,11 @@ class SparseImage:
             OutputError: it may not last; the state on disk is that of the last `save`.
         """
         state = {"done": self.done, "identity": self._identity, "notes": self.notes}
-        temporary = f"{self.state_path}.new"
         try:
             os.fdatasync(self._fd)
-            write_text(temporary, [json.dumps(state)])
-            os.replace(temporary, self.state_path)
         except OSError as error:
             raise self._failure(error) from error
+        replace_text(self.state_path, [json.dumps(state)])
 
     def finish(self) -> None:
         """Declare the image complete.

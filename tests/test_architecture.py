@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "evidence": f"{GROUND} array geometry",
     "view": GROUND,
     "fuse": f"{GROUND} view",
-    "report": f"{GROUND} array geometry engine.account engine.chart engine.damage engine.health image.ddrescue",
+    "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
+    "engine.damage engine.health engine.seam engine.verify",
     "__init__": "",
     "__main__": "cli",
 }

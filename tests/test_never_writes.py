@@ -67,12 +67,17 @@ def trace_umount(folder: Path, members: list[Path]) -> Trace:
     return trace(folder, members, *RAIDFS, "umount", folder / "tree")
 
 
+def trace_verify(folder: Path, members: list[Path]) -> Trace:
+    return trace(folder, members, *RAIDFS, "verify", "--state", folder / "state", *members)
+
+
 TRACED: dict[str, Callable[[Path, list[Path]], Trace]] = {
     "examine": trace_examine,
     "explain": trace_explain,
     "export": trace_export,
     "mount": trace_mount,
     "umount": trace_umount,
+    "verify": trace_verify,
 }
 
 

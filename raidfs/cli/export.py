@@ -7,16 +7,16 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import TaskID
 
 from raidfs.block import one_request
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
+from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health, Policy
 from raidfs.errors import Interrupted, OutputError, SourceError
@@ -129,7 +129,7 @@ def _copy(array: OpenArray, image: SparseImage, *, quiet: bool) -> None:
     source, size = array.source, array.description.size
     buffer = np.zeros(min(WINDOW, size), dtype=np.uint8)
     saved = time.monotonic()
-    with _progress(quiet) as progress:
+    with progress_bar(quiet) as progress:
         task = progress.add_task("export", total=size, completed=image.done) if progress else TaskID(0)
         try:
             while image.done < size:
@@ -173,15 +173,6 @@ def _save(array: OpenArray, image: SparseImage) -> None:
     image.notes["learned"] = [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.learned]
     image.save()
     array.save_learned()
-
-
-def _progress(quiet: bool) -> Progress | nullcontext[None]:
-    """Return a progress bar on the terminal; nothing where nobody would see it."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        return nullcontext()
-    columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _tell(array: OpenArray, target: str, least: Severity) -> None:
