@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import pytest
 
+from raidfs import kernels
 from raidfs.kernels import kernel
 from tests.kernels.cases import results
 from tests.support.nowait import answers_at_once
@@ -34,17 +34,27 @@ def test_compiled_and_pure_python_agree(tmp_path: Path) -> None:
 
 
 def test_a_kernel_compiles_where_no_cache_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    njit = numba.njit
-
-    def refusing(*, nogil: bool, cache: bool = False) -> object:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available for file")
-        return njit(nogil=nogil)
-
-    monkeypatch.setattr(numba, "njit", refusing)
+    monkeypatch.setattr(kernels, "_FOLDER", None)
 
     @kernel
     def add(left: int, right: int) -> int:
         return left + right
 
     assert add(3, 4) == 7
+
+
+def test_compiled_code_is_kept_apart_by_all_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A kernel is compiled together with those that it calls: a change in one must not meet old code of another."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    package = tmp_path / "kernels"
+    package.mkdir()
+    (package / "plan.py").write_text("one")
+    monkeypatch.setattr(kernels, "__file__", str(package / "__init__.py"))
+    before = kernels._cache_folder()
+    assert kernels._cache_folder() == before
+    (package / "plan.py").write_text("two")
+    after = kernels._cache_folder()
+    assert before is not None
+    assert after is not None
+    assert before != after
+    assert Path(after).is_relative_to(tmp_path / "cache")
