@@ -6,6 +6,7 @@ not know where it came from. Refuses to exist when it contradicts itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -55,6 +56,7 @@ class Member:
         events: update counter of its superblock.
         updated: time of its last superblock update [microseconds since 1970].
         note: why it is set apart, one clause; empty for members that serve.
+        write_mostly: of a mirror, read last: writes may reach it later than the others.
     """
 
     path: str
@@ -69,6 +71,7 @@ class Member:
     events: int = 0
     updated: int = 0
     note: str = ""
+    write_mostly: bool = False
 
 
 class Direction(Enum):
@@ -89,6 +92,7 @@ class Reshape:
         direction: which way the position moves.
         position_source: where it came from, one clause.
         limit: the reshape is proven not to have gone beyond this [array bytes]; None: only the kernel's rule bounds it.
+        quiet: behind the position, where nothing can have been written since it was copied [array bytes].
     """
 
     before: Shape
@@ -97,6 +101,7 @@ class Reshape:
     direction: Direction
     position_source: str = "superblock"
     limit: int | None = None
+    quiet: Extents = Extents()
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,15 @@ class ArrayDescription:
     def serving(self) -> dict[int, Member]:
         """Members that serve, by role."""
         return {member.role: member for member in self.members if member.state.serves and member.role is not None}
+
+    @property
+    def sources(self) -> tuple[Member, ...]:
+        """Members whose bytes may enter the array: those that serve, by role."""
+        return tuple(member for _, member in sorted(self.serving.items()))
+
+    def of_roles(self, roles: Iterable[int]) -> tuple[Member, ...]:
+        """Return the members that serve these roles."""
+        return tuple(self.serving[role] for role in roles)
 
     @property
     def missing_roles(self) -> tuple[int, ...]:

@@ -58,34 +58,40 @@ def _lines(found: Explanation, paths: list[str], array: OpenArray) -> list[str]:
         f"Byte      {format_offset(found.array_offset)} of the array {array.description.uuid}",
         f"Geometry  {_SIDES[found.side]}",
         f"Stripe    {found.stripe_number}, data chunk {found.symbol}, byte {found.chunk_offset} of the chunk",
-        f"Own place {_place(found.own, paths)}",
+        f"Own place {_place(found, found.own, paths)}",
         f"Worth     {_WORTH[found.health]}",
     ]
     if found.used and found.used != (found.own,):
         factors = [f"{place.coefficient} x " if place.coefficient != 1 else "" for place in found.used]
-        lines.append("Sum of    " + _place(found.used[0], paths, factors[0]))
+        lines.append("Sum of    " + _place(found, found.used[0], paths, factors[0]))
         lines += [
-            f"          {_place(place, paths, factor)}" for place, factor in zip(found.used, factors, strict=True)
+            f"          {_place(found, place, paths, factor)}"
+            for place, factor in zip(found.used, factors, strict=True)
         ][1:]
     others = [place for place in found.unused if place != found.own]
-    lines += [f"{'Not used  ' if not n else '          '}{_place(place, paths)}" for n, place in enumerate(others)]
+    lines += [
+        f"{'Not used  ' if not n else '          '}{_place(found, place, paths)}" for n, place in enumerate(others)
+    ]
     return lines
 
 
-def _place(place: Place, paths: list[str], factor: str = "") -> str:
+def _place(found: Explanation, place: Place, paths: list[str], factor: str = "") -> str:
     if place.source is None or place.image_offset is None:
         where = "no image"
     else:
         where = f"{paths[place.source]} at {format_offset(place.image_offset)}"
     against = f" [{'; '.join(place.flaws)}]" if place.flaws and place.source is not None else ""
-    return f"{factor}{place.symbol} on role {place.role}: {where}{against}"
+    old = " of the old geometry" if place.side is not found.side else ""
+    return f"{factor}{place.symbol}{old} on role {place.role}: {where}{against}"
 
 
 def _as_json(found: Explanation, paths: list[str]) -> str:
     def place(each: Place) -> dict[str, Any]:
         data = asdict(each)
+        del data["side"]
         source = data.pop("source")
-        return {"path": None if source is None else paths[source], **data, "flaws": list(each.flaws)}
+        path = None if source is None else paths[source]
+        return {"path": path, **data, "geometry": each.side.value, "flaws": list(each.flaws)}
 
     data = {
         "schema_version": 1,

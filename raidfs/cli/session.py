@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.choose import Claimed
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, Member
 from raidfs.cli.advice import findings_of_array
 from raidfs.cli.maps import without_maps
 from raidfs.cli.told import Told, hear
@@ -101,9 +101,9 @@ class OpenArray:
         return tuple(sorted(everything, key=lambda each: -each.severity))
 
     @cached_property
-    def serving(self) -> list[tuple[int, RawImage]]:
-        """(role, image) of each member that serves, by role."""
-        return [(role, self.images[member.path]) for role, member in sorted(self.description.serving.items())]
+    def serving(self) -> list[tuple[Member, RawImage]]:
+        """(member, image) of everything that may hold the array's bytes; of one role the preferred first."""
+        return [(member, self.images[member.path]) for member in self.description.sources]
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
@@ -119,8 +119,7 @@ class OpenArray:
     def damage(self) -> dict[str, list[tuple[str, int]]]:
         """What speaks against each image that serves: (reason, bytes), by path."""
         found = {}
-        for number, (role, image) in enumerate(self.serving):
-            member = self.description.serving[role]
+        for number, (member, image) in enumerate(self.serving):
             end = max(member.data_offset, member.new_data_offset) + self.description.component_size
             found[image.path] = bytes_by_reason(self.flaws, number, max(end, image.size))
         return found
@@ -199,8 +198,8 @@ class OpenArray:
     @cached_property
     def known(self) -> tuple[Flaw, ...]:
         """What the members themselves say against their bytes, before any map or earlier run is heard."""
-        roles = [role for role, _ in self.serving]
-        return known_flaws(self.description, roles, [image.size for _, image in self.serving])
+        members = [member for member, _ in self.serving]
+        return known_flaws(self.description, members, [image.size for _, image in self.serving])
 
     @cached_property
     def _fixed(self) -> tuple[Flaw, ...]:
@@ -212,7 +211,7 @@ class OpenArray:
 
     @cached_property
     def _charts_at_open(self) -> tuple[SectionChart, ...]:
-        return chart_sections(self.description, [role for role, _ in self.serving], self._flaws_at_open)
+        return chart_sections(self.description, [member for member, _ in self.serving], self._flaws_at_open)
 
 
 @contextmanager
@@ -255,9 +254,9 @@ def _bounded(description: ArrayDescription, images: dict[str, RawImage]) -> Arra
         return description
     from raidfs.engine.array_source import ArraySource
 
-    serving = {role: images[member.path] for role, member in sorted(description.serving.items())}
-    array = ArraySource(description, list(serving.items()), watch=False)
+    array = ArraySource(description, [(member, images[member.path]) for member in description.sources], watch=False)
     try:
+        serving = {role: images[member.path] for role, member in description.serving.items()}
         return bound_front(description, serving, array)
     finally:
         array.close()

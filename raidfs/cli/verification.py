@@ -52,13 +52,11 @@ class Verification:
         """
         self._array = array
         self._hashing = hashing
-        self._roles = [role for role, _ in array.serving]
+        self._members = [member for member, _ in array.serving]
         self._sources = [image for _, image in array.serving]
         self._flaws = array.flaws
         description = array.description
-        self._geometries = [
-            rows_of(description, self._roles, self._flaws, section) for section in sections_of(description)
-        ]
+        self._geometries = [rows_of(self._members, self._flaws, section) for section in sections_of(description)]
         self._before: dict[str, Digest] = {}
         self._after: dict[str, Digest] = {}
         self._walked = Walked()
@@ -110,12 +108,12 @@ class Verification:
         self._learn()
         if self._copies is not None:
             found = compare_copies(
-                array.description, self._roles, self._flaws, self._sources, array.source, self._copies
+                array.description, self._members, self._flaws, self._sources, array.source, self._copies
             )
             for copies in self._closed(found):
                 self._copies = copies
                 tell("old copies", 0)
-        seam = find_seam(array.description, self._roles, self._flaws, self._sources)
+        seam = find_seam(array.description, self._members, self._flaws, self._sources)
         if self._hashing:
             self._digest(self._after, "hashing again", tell)
         array.assert_unchanged()

@@ -12,8 +12,8 @@ from raidfs.engine.chart import SectionChart
 from raidfs.engine.health import Health
 from raidfs.extents import Extents
 
-_STRIPES_AT_ONCE = 4096
-"""Stripes for which runs are made together; bounds the memory."""
+_CODEWORDS_AT_ONCE = 4096
+"""Codewords for which runs are made together; bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +42,31 @@ def account_of(charts: Sequence[SectionChart]) -> Account:
     """Add up all sections; takes time by the number of spans, not by the size of the array."""
     totals = np.zeros(len(Health), dtype=np.int64)
     for chart in charts:
-        zone = chart.section.zone
-        first = -(-(chart.section.array_start - zone.array_start) // zone.stripe_size)
-        last = (chart.section.array_stop - zone.array_start) // zone.stripe_size
-        edges = (zone.array_start + first * zone.stripe_size, zone.array_start + last * zone.stripe_size)
+        size, origin = chart.codewords.size, chart.codewords.array_origin
+        first = -(-(chart.section.array_start - origin) // size)
+        last = (chart.section.array_stop - origin) // size
         if first < last:
-            totals += _whole_stripes(chart, first * zone.chunk_size, last * zone.chunk_size)
-            ends = [(chart.section.array_start, edges[0]), (edges[1], chart.section.array_stop)]
+            totals += _whole_codewords(chart, first, last)
+            ends = [
+                (chart.section.array_start, origin + first * size),
+                (origin + last * size, chart.section.array_stop),
+            ]
         else:
             ends = [(chart.section.array_start, chart.section.array_stop)]
-        for start, stop in ends:  # the cut stripe at a reshape position
+        for start, stop in ends:  # the cut codeword at a reshape position
             for run_start, run_stop, health in _section_runs(chart, start, stop, tuple(Health)):
                 totals[health] += run_stop - run_start
     return Account(*totals.tolist())
 
 
-def _whole_stripes(chart: SectionChart, first: int, last: int) -> NDArray[np.int64]:
-    """Count the stripe bytes [first, last) times what each data symbol is worth there; int64 (5,) by health."""
-    zone, period = chart.section.zone, chart.section.zone.table.period
-    cuts = np.append(np.maximum(chart.span_start, first), last)
-    cuts = np.minimum(np.maximum.accumulate(cuts), last)
-    cycle = zone.chunk_size * period
-    whole, rest = np.divmod(cuts[:, None], cycle)
-    begin = np.arange(period, dtype=np.int64) * zone.chunk_size
-    below = whole * zone.chunk_size + np.clip(rest - begin, 0, zone.chunk_size)  # of each stripe of the period
+def _whole_codewords(chart: SectionChart, first: int, last: int) -> NDArray[np.int64]:
+    """Count the bytes of the codewords [first, last) by what they are worth; int64 (5,) by health."""
+    size, period = chart.codewords.symbol_size, chart.codewords.period
+    cuts = np.append(np.maximum(chart.span_start, first * size), last * size)
+    cuts = np.minimum(np.maximum.accumulate(cuts), last * size)
+    whole, rest = np.divmod(cuts[:, None], size * period)
+    begin = np.arange(period, dtype=np.int64) * size
+    below = whole * size + np.clip(rest - begin, 0, size)  # of each codeword of the period
     by_state = np.zeros((len(chart.states), period), dtype=np.int64)
     np.add.at(by_state, chart.span_state, np.diff(below, axis=0))
     worth = np.zeros((len(chart.states), period, len(Health)), dtype=np.int64)
@@ -118,37 +119,34 @@ def extents_with(charts: Sequence[SectionChart], healths: frozenset[Health], sta
 
 def _section_runs(chart: SectionChart, start: int, stop: int, classes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Yield the runs of one section, not merged across batches."""
-    zone = chart.section.zone
     if start >= stop:
         return
     found = {classes[recipe.health] for state in chart.recipes for row in state for recipe in row}
     if len(found) == 1:
         yield start, stop, found.pop()
         return
-    first = (start - zone.array_start) // zone.stripe_size
-    last = -(-(stop - zone.array_start) // zone.stripe_size)
-    for low in range(first, last, _STRIPES_AT_ONCE):
-        yield from _batch_runs(chart, low, min(low + _STRIPES_AT_ONCE, last), (start, stop), classes)
+    first, last = chart.codewords.numbers(start, stop)
+    for low in range(first, last, _CODEWORDS_AT_ONCE):
+        yield from _batch_runs(chart, low, min(low + _CODEWORDS_AT_ONCE, last), (start, stop), classes)
 
 
 def _batch_runs(
     chart: SectionChart, first: int, last: int, clip: tuple[int, int], classes: Sequence[int]
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of the stripes [first, last), clipped to a range [array bytes]."""
-    zone, chunk = chart.section.zone, chart.section.zone.chunk_size
-    n_data, period = zone.table.n_data, zone.table.period
-    inside = (chart.span_start > first * chunk) & (chart.span_start < last * chunk)
-    cuts = np.unique(np.concatenate((np.arange(first, last, dtype=np.int64) * chunk, chart.span_start[inside])))
-    ends = np.append(cuts[1:], last * chunk)
+    """Yield the runs of the codewords [first, last), clipped to a range [array bytes]."""
+    codewords, size = chart.codewords, chart.codewords.symbol_size
+    inside = (chart.span_start > first * size) & (chart.span_start < last * size)
+    cuts = np.unique(np.concatenate((np.arange(first, last, dtype=np.int64) * size, chart.span_start[inside])))
+    ends = np.append(cuts[1:], last * size)
     state = chart.span_state[np.searchsorted(chart.span_start, cuts, side="right") - 1]
     worth = np.array(
         [[[classes[each.health] for each in row] for row in rows] for rows in chart.recipes], dtype=np.int64
     )
-    stripe = cuts // chunk
-    health = worth[state, stripe % period]  # (pieces, n_data)
-    base = zone.array_start + stripe * zone.stripe_size
-    symbol = np.arange(n_data, dtype=np.int64) * chunk
-    piece_start = (base + cuts - stripe * chunk)[:, None] + symbol
+    number = cuts // size
+    health = worth[state, number % codewords.period]  # (pieces, n_symbols)
+    base = codewords.array_origin + number * codewords.size
+    symbol = np.arange(codewords.n_symbols, dtype=np.int64) * size
+    piece_start = (base + cuts - number * size)[:, None] + symbol
     piece_stop = piece_start + (ends - cuts)[:, None]
     order = np.argsort(piece_start.reshape(-1), kind="stable")
     flat_start = np.clip(piece_start.reshape(-1)[order], *clip)

@@ -15,13 +15,13 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource, Requests, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws
 from raidfs.engine.fetch import Failure, MemberReader, run_reads
-from raidfs.engine.flatten import flatten, make_work
+from raidfs.engine.flatten import fits, flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
 from raidfs.errors import SourceChanged
 from raidfs.extents import Extents
@@ -80,7 +80,7 @@ class ArraySource:
     def __init__(
         self,
         description: ArrayDescription,
-        sources: Sequence[tuple[int, BlockSource]],
+        sources: Sequence[tuple[Member, BlockSource]],
         policy: Policy = Policy(),
         *,
         told: Sequence[Flaw] = (),
@@ -91,7 +91,7 @@ class ArraySource:
 
         Args:
             description: the array.
-            sources: (role, image) of each member that serves.
+            sources: (member, image) of everything that may hold its bytes; of one role the preferred first.
             policy: what is served.
             told: what is known against the sources besides what the description and they themselves say.
             watch: refuse bytes of files that change while we read them.
@@ -99,7 +99,7 @@ class ArraySource:
         """
         self.description = description
         self.policy = policy
-        self._roles = [role for role, _ in sources]
+        self._members = [member for member, _ in sources]
         self._sources = [source for _, source in sources]
         self._readers = [MemberReader(source) for source in self._sources]
         self._watched = [source for source in self._sources if watch and isinstance(source, FileSource)]
@@ -110,7 +110,7 @@ class ArraySource:
         self._fds = (
             np.array([cast(FileSource, source).fd for source in self._sources], dtype=np.int32) if plain else None
         )
-        fixed = (*known_flaws(description, self._roles, [source.size for source in self._sources]), *told)
+        fixed = (*known_flaws(description, self._members, [source.size for source in self._sources]), *told)
         self._n_fixed = len(fixed)
         self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
 
@@ -149,7 +149,8 @@ class ArraySource:
         out = np.zeros(min(512, self.size), dtype=np.uint8)
         self._serve_nowait(0, out)
         self._plan((0, len(out)), len(out), self._sight.chart)
-        run_sums(out, self._scratch, np.zeros((0, 4), dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
+        _, scratch = self._work_for(self._sight.chart)
+        run_sums(out, scratch, np.zeros((0, 4), dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
 
     def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
         """Fill `out` from `offset` [array bytes] on if that needs no waiting and nothing is lost; else return False."""
@@ -176,7 +177,7 @@ class ArraySource:
             self._sight = self._look(known, self._sight.generation + 1)
 
     def _look(self, flaws: tuple[Flaw, ...], generation: int) -> Sight:
-        charts = chart_sections(self.description, self._roles, flaws)
+        charts = chart_sections(self.description, self._members, flaws)
         return Sight(flaws, charts, flatten(charts), generation)
 
     def _unchanged(self) -> bool:
@@ -196,9 +197,9 @@ class ArraySource:
     def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> bool:
         if self._fds is None:
             return False
-        work, scratch = self._work, self._scratch
-        limit = int(self.policy.limit)
-        return bool(serve_nowait(self._sight.chart, work, self._fds, out, scratch, offset, limit))
+        chart, limit = self._sight.chart, int(self.policy.limit)
+        work, scratch = self._work_for(chart)
+        return bool(serve_nowait(chart, work, self._fds, out, scratch, offset, limit))
 
     def _read_slowly(self, offset: int, out: NDArray[np.uint8]) -> Extents:
         """Go through the plan in Python, in parts where it does not fit."""
@@ -250,22 +251,16 @@ class ArraySource:
 
     def _plan(self, window: tuple[int, int], length: int, chart: Chart) -> Work | None:
         """Plan a whole window into this thread's room; None: it does not fit."""
-        work = self._work
+        work, _ = self._work_for(chart)
         start, stop = window
         room = (length, length + _SCRATCH)
         planned = plan_window(chart, work, (start, stop, 0), int(self.policy.limit), room)
         return work if planned == stop - start else None
 
-    @property
-    def _work(self) -> Work:
-        if self._room.work is None:
-            self._room.work = make_work(self._sight.chart)
+    def _work_for(self, chart: Chart) -> tuple[Work, NDArray[np.uint8]]:
+        """Return this thread's room for plans over a chart, and its scratch; learning may make charts larger."""
+        work = self._room.work
+        if work is None or not fits(work, chart):
+            work = self._room.work = make_work(chart)
             self._room.scratch = np.zeros(_SCRATCH, dtype=np.uint8)
-        return self._room.work
-
-    @property
-    def _scratch(self) -> NDArray[np.uint8]:
-        if self._room.work is None:
-            self._room.work = make_work(self._sight.chart)
-            self._room.scratch = np.zeros(_SCRATCH, dtype=np.uint8)
-        return self._room.scratch
+        return work, self._room.scratch

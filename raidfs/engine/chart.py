@@ -1,41 +1,43 @@
 """The array as flat arrays, ready for the planning kernel, and the spans behind them for whoever counts.
 
-The trust in every member, as far as it is known, is laid over the stripes of each section: a *span* is a run of stripe
-bytes (stripe number * chunk + offset in the chunk) in which it is the same everywhere, a *state* one such combination.
-States are few, whatever the number of spans; each has one recipe per data symbol of the period.
+The trust in every lane, as far as it is known, is laid over the codewords of each section: a *span* is a run of symbol
+bytes (codeword number * symbol size + offset in the symbol) in which it is the same everywhere, a *state* one such
+combination. States are few, whatever the number of spans; each has one recipe per data symbol of the period.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, Member
+from raidfs.engine.codewords import NOBODY, Codewords, Lane, Redundancy, codewords_of
 from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, trust_map
-from raidfs.engine.health import Trust
-from raidfs.engine.recipes import Recipe, codes_of, recipe_for
+from raidfs.engine.health import Health, Trust
+from raidfs.engine.joint import joint_codewords
+from raidfs.engine.recipes import Recipe, recipes_for
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side, sections_of
 
 
 @dataclass(frozen=True, eq=False)
 class SectionChart:
-    """One section with its spans and recipes.
+    """A run of the array with its codewords, spans and recipes.
 
     Attributes:
-        section: where it lies and its geometry.
-        lanes: by role: (source, image offset of component byte 0), or None where no source serves the role.
-        span_start: int64 (m,): [stripe bytes], ascending, the first at or before the section's first stripe.
+        section: where it lies, not necessarily at codeword borders, and the geometry in force.
+        codewords: how they lie on the sources.
+        span_start: int64 (m,): [symbol bytes], ascending, the first at or before the first codeword that is touched.
         span_state: int32 (m,): state from there on.
-        states: uint8 (k, raid_disks + 1): trust in each role, then in the redundancy.
-        recipes: by [state][stripe of the period][data symbol].
+        states: uint8 (k, lanes + conditions): trust in each lane, then in each condition.
+        recipes: by [state][codeword of the period][data symbol]; their terms count lanes.
     """
 
     section: Section
-    lanes: tuple[tuple[int, int] | None, ...]
+    codewords: Codewords
     span_start: NDArray[np.int64]
     span_state: NDArray[np.int32]
     states: NDArray[np.uint8]
@@ -43,77 +45,156 @@ class SectionChart:
 
 
 def chart_sections(
-    description: ArrayDescription, roles: Sequence[int], flaws: Sequence[Flaw]
+    description: ArrayDescription, members: Sequence[Member], flaws: Sequence[Flaw]
 ) -> tuple[SectionChart, ...]:
     """Lay the flaws over the geometry.
 
+    Where the new geometry of a reshape does not suffice by itself, what the old one left there is used too.
+
     Args:
         description: the array.
-        roles: role of each source.
+        members: the member of each source; of several with one role the first is preferred.
         flaws: everything known against the sources.
     """
-    return tuple(_chart_section(section, description, roles, flaws) for section in sections_of(description))
+    known = _Known(flaws)
+    redundancy = redundancy_of(description)
+    charts: list[SectionChart] = []
+    for section in sections_of(description):
+        chart = _chart(section, codewords_of(section, members, redundancy), known)
+        charts += [chart] if section.side is not Side.AFTER else _helped(description, members, chart, known)
+    return tuple(charts)
 
 
-def _chart_section(
-    section: Section, description: ArrayDescription, roles: Sequence[int], flaws: Sequence[Flaw]
-) -> SectionChart:
-    lanes: list[tuple[int, int] | None] = [None] * section.raid_disks
-    serving = description.serving
-    for source, role in enumerate(roles):
-        if role < section.raid_disks:
-            member = serving[role]
-            lanes[role] = (source, member.new_data_offset if section.side is Side.AFTER else member.data_offset)
-    maps = [_lane_map(lane, section.side, flaws) for lane in lanes]
-    redundancy: list[tuple[Extents, Trust]] = []
-    if description.resync_offset is not None:
-        redundancy.append((Extents.span(description.resync_offset, 1 << 62), Trust.UNPROVEN))
-    span_start, states, span_state = _spans(section, [*maps, trust_map(redundancy)])
-    return SectionChart(section, tuple(lanes), span_start, span_state, states, _recipes(section, states))
+def redundancy_of(description: ArrayDescription) -> Redundancy | None:
+    """Return what the metadata say against all redundancy; None: nothing."""
+    if description.resync_offset is None:
+        return None
+    return Redundancy(trust_map([(Extents.span(description.resync_offset, 1 << 62), Trust.UNPROVEN)]))
 
 
-def _lane_map(lane: tuple[int, int] | None, side: Side, flaws: Sequence[Flaw]) -> TrustMap:
-    """Trust in one role [component bytes]."""
-    if lane is None:
-        return NO_TRUST
-    source, data_offset = lane
-    mine = [flaw for flaw in flaws if flaw.source == source and flaw.side in (None, side)]
-    return trust_map([(flaw.extents.shift(-data_offset), flaw.trust) for flaw in mine])
+def _helped(
+    description: ArrayDescription, members: Sequence[Member], chart: SectionChart, known: _Known
+) -> list[SectionChart]:
+    """Cut the new side of a reshape where the new geometry alone does not suffice, and chart both together there."""
+    section = chart.section
+    joint = joint_codewords(description, members, section, chart.codewords, redundancy_of(description))
+    if joint is None:
+        return [chart]
+    codewords, zone = joint
+    pieces: list[SectionChart] = []
+    done = section.array_start
+    for start, stop in _insufficient(chart, codewords).clip(*zone):
+        if done < start:
+            pieces.append(_chart(replace(section, array_start=done, array_stop=start), chart.codewords, known))
+        first, last = codewords.numbers(start, stop)
+        piece = replace(section, array_start=start, array_stop=stop)
+        pieces.append(_chart(piece, codewords.moved_to(first, last - first), known))
+        done = stop
+    if done == section.array_start:
+        return [chart]
+    if done < section.array_stop:
+        pieces.append(_chart(replace(section, array_start=done), chart.codewords, known))
+    return pieces
+
+
+def _insufficient(chart: SectionChart, joint: Codewords) -> Extents:
+    """Return the joint codewords in which some byte is not served by default [array bytes]."""
+    poor = [any(recipe.health > Health.UNPROVEN for rows in state for recipe in rows) for state in chart.recipes]
+    own = chart.codewords
+    _, last = own.numbers(chart.section.array_start, chart.section.array_stop)
+    stops = np.append(chart.span_start[1:], last * own.symbol_size)
+    wanted = np.array(poor, dtype=np.bool_)[chart.span_state]
+    low = own.array_origin + chart.span_start[wanted] // own.symbol_size * own.size
+    high = own.array_origin + -(-stops[wanted] // own.symbol_size) * own.size
+    low = joint.array_origin + (low - joint.array_origin) // joint.size * joint.size
+    high = joint.array_origin + -(-(high - joint.array_origin) // joint.size) * joint.size
+    return Extents(np.stack((low, high), axis=1)).clip(chart.section.array_start, chart.section.array_stop)
+
+
+@dataclass
+class _Known:
+    """The trust in each source on each side [image bytes], laid together once."""
+
+    flaws: Sequence[Flaw]
+    _maps: dict[tuple[int, Side], TrustMap] = field(default_factory=dict)
+
+    def of_lane(self, lane: Lane) -> TrustMap:
+        """Return the trust in the bytes of a lane's source."""
+        if lane.source == NOBODY:
+            return NO_TRUST
+        key = (lane.source, lane.side)
+        if key not in self._maps:
+            mine = [flaw for flaw in self.flaws if flaw.source == lane.source and flaw.side in (None, lane.side)]
+            self._maps[key] = trust_map([(flaw.extents, flaw.trust) for flaw in mine])
+        return self._maps[key]
+
+
+def _chart(section: Section, codewords: Codewords, known: _Known) -> SectionChart:
+    """Lay what is known over the codewords of a run of the array."""
+    columns = [_of_lane(lane, known.of_lane(lane)) for lane in codewords.lanes]
+    columns += [_Column(each.trust, each.origin, each.step, None) for each in codewords.conditions]
+    start, states, span_state = _spans(codewords, codewords.numbers(section.array_start, section.array_stop), columns)
+    n_lanes = len(codewords.lanes)
+    recipes = tuple(
+        tuple(recipes_for(pattern, state[:n_lanes], state[n_lanes:]) for pattern in codewords.patterns)
+        for state in states.tolist()
+    )
+    return SectionChart(section, codewords, start, span_state, states, recipes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """Trust along a lane or a condition.
+
+    Attributes:
+        trust: in a space of its own.
+        origin: of byte 0 of codeword 0 in that space.
+        step: from one codeword to the next in that space.
+        held: nothing is trusted outside [in that space]; None: no bounds.
+    """
+
+    trust: TrustMap
+    origin: int
+    step: int
+    held: Extents | None
+
+    def cuts(self, symbol_size: int, first: int, last: int) -> NDArray[np.int64]:
+        """Return where the trust may change in the codewords [first, last), as symbol bytes."""
+        low, high = self.origin + first * self.step, self.origin + last * self.step + symbol_size
+        known = self.trust.start
+        inside = known[np.searchsorted(known, low, side="right") : np.searchsorted(known, high)]
+        if self.held is not None:
+            inside = np.concatenate((inside, self.held.boundaries()))
+        number, rest = np.divmod(inside - self.origin, self.step)
+        cuts: NDArray[np.int64] = number * symbol_size + np.minimum(rest, symbol_size)
+        return cuts
+
+    def at(self, symbol_size: int, spans: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the trust at symbol bytes; uint8 (n,)."""
+        number, rest = np.divmod(spans, symbol_size)
+        position = self.origin + number * self.step + rest
+        trust = self.trust.at(position)
+        if self.held is not None:
+            within = np.searchsorted(self.held.boundaries(), position, side="right") % 2 == 1
+            trust = np.where(within, trust, np.uint8(Trust.NONE))
+        return trust
+
+
+def _of_lane(lane: Lane, trust: TrustMap) -> _Column:
+    return _Column(trust, lane.image_origin, lane.step, lane.held)
 
 
 def _spans(
-    section: Section, maps: Sequence[TrustMap]
+    codewords: Codewords, numbers: tuple[int, int], columns: Sequence[_Column]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]:
-    """Cut the section's stripes where any trust changes.
-
-    All cells of a stripe lie at the same height of their members here, so stripe bytes are component bytes less the
-    start of the zone.
-    """
-    zone = section.zone
-    first = (section.array_start - zone.array_start) // zone.stripe_size * zone.chunk_size
-    last = -(-(section.array_stop - zone.array_start) // zone.stripe_size) * zone.chunk_size
-    cuts = np.concatenate([each.start for each in maps]) - zone.component_start
-    start = np.unique(np.concatenate(([first], cuts[(cuts > first) & (cuts < last)])))
-    trust = np.stack([each.at(start + zone.component_start) for each in maps], axis=1)
+    """Cut a run of codewords where any trust changes."""
+    size = codewords.symbol_size
+    first, last = numbers
+    cuts = np.concatenate([each.cuts(size, first, last) for each in columns])
+    start = np.unique(np.concatenate(([first * size], cuts[(cuts > first * size) & (cuts < last * size)])))
+    trust = np.stack([each.at(size, start) for each in columns], axis=1)
     changes = np.concatenate(([True], (trust[1:] != trust[:-1]).any(axis=1)))
     start, trust = start[changes], trust[changes]
     packed = np.ascontiguousarray(trust).view(np.dtype((np.void, trust.shape[1])))[:, 0]
     _, index, inverse = np.unique(packed, return_index=True, return_inverse=True)
     return start, trust[index], inverse.astype(np.int32).reshape(-1)
-
-
-def _recipes(section: Section, states: NDArray[np.uint8]) -> tuple[tuple[tuple[Recipe, ...], ...], ...]:
-    """Find every recipe of every state."""
-    table = section.zone.table
-    codes = codes_of(table)
-    rows = [row.tolist() for row in table.role]
-    return tuple(
-        tuple(
-            tuple(
-                recipe_for(code, tuple(state[role] for role in row), state[-1], symbol)
-                for symbol in range(table.n_data)
-            )
-            for code, row in zip(codes, rows, strict=True)
-        )
-        for state in states.tolist()
-    )

@@ -17,7 +17,7 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription, Direction
+from raidfs.array.description import ArrayDescription, Direction, Member
 from raidfs.block import BlockSource, one_request
 from raidfs.engine.damage import Flaw
 from raidfs.engine.health import Trust
@@ -80,7 +80,7 @@ def copies_of(description: ArrayDescription) -> Copies | None:
 
 def compare_copies(
     description: ArrayDescription,
-    roles: Sequence[int],
+    members: Sequence[Member],
     flaws: Sequence[Flaw],
     sources: Sequence[BlockSource],
     array: BlockSource,
@@ -90,7 +90,7 @@ def compare_copies(
 
     Args:
         description: the array, in a reshape.
-        roles: role of each source.
+        members: the member of each source.
         flaws: everything known against the sources.
         sources: the members.
         array: the array as it is served; what it does not serve is not compared.
@@ -103,7 +103,7 @@ def compare_copies(
         return
     before = description.reshape.before
     zone = zone_of(before, description.component_size)
-    old = rows_of(description, roles, flaws, Section(copies.start, copies.stop, Side.BEFORE, zone, before.raid_disks))
+    old = rows_of(members, flaws, Section(copies.start, copies.stop, Side.BEFORE, zone, before.raid_disks))
     piece = gcd(_PIECE, before.chunk_size)
     while copies.position < copies.stop:
         start = copies.position

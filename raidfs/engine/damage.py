@@ -41,19 +41,18 @@ class Flaw:
     side: Side | None = None
 
 
-def known_flaws(description: ArrayDescription, roles: Sequence[int], sizes: Sequence[int]) -> tuple[Flaw, ...]:
+def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes: Sequence[int]) -> tuple[Flaw, ...]:
     """Collect what is known without reading.
 
     Args:
         description: the array.
-        roles: role of each source.
+        members: the member of each source.
         sizes: size of each source [bytes].
     """
-    serving = description.serving
     flaws: list[Flaw] = []
-    for source, (role, size) in enumerate(zip(roles, sizes, strict=True)):
-        flaws += _flaws_of_member(description, serving[role], source, size)
-        flaws += _flaws_of_reshape(description, serving[role], source)
+    for source, (member, size) in enumerate(zip(members, sizes, strict=True)):
+        flaws += _flaws_of_member(description, member, source, size)
+        flaws += _flaws_of_reshape(description, member, source)
     return tuple(flaw for flaw in flaws if flaw.extents)
 
 

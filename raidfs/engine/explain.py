@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raidfs.engine.chart import SectionChart
+from raidfs.engine.codewords import NOBODY, Lane, Pattern
 from raidfs.engine.damage import Flaw, flaws_at
 from raidfs.engine.health import Health
 from raidfs.geometry.reshape import Side
@@ -20,6 +21,7 @@ class Place:
 
     Attributes:
         symbol: `D0`, ..., `P`, `Q`.
+        side: the geometry to which it belongs.
         role: of the member.
         component_offset: [component bytes].
         source: index of the source, or None where the role is missing.
@@ -29,6 +31,7 @@ class Place:
     """
 
     symbol: str
+    side: Side
     role: int
     component_offset: int
     source: int | None
@@ -73,35 +76,57 @@ def explain_byte(charts: Sequence[SectionChart], flaws: Sequence[Flaw], array_of
         array_offset: [array bytes], within the array.
     """
     chart = next(each for each in charts if array_offset < each.section.array_stop)
-    zone = chart.section.zone
-    stripe, rest = divmod(array_offset - zone.array_start, zone.stripe_size)
-    symbol, inside = divmod(rest, zone.chunk_size)
-    span = int(np.searchsorted(chart.span_start, stripe * zone.chunk_size + inside, side="right")) - 1
-    recipe = chart.recipes[int(chart.span_state[span])][stripe % zone.table.period][symbol]
+    codewords, zone = chart.codewords, chart.section.zone
+    number, rest = divmod(array_offset - codewords.array_origin, codewords.size)
+    symbol, inside = divmod(rest, codewords.symbol_size)
+    span = int(np.searchsorted(chart.span_start, number * codewords.symbol_size + inside, side="right")) - 1
+    pattern = codewords.patterns[number % codewords.period]
+    recipe = chart.recipes[int(chart.span_state[span])][number % codewords.period][symbol]
     coefficients = {term.cell: term.coefficient for term in recipe.terms}
-    places = [_place(chart, flaws, stripe, cell, inside, coefficients.get(cell, 0)) for cell in range(zone.table.width)]
+    names = _names(pattern)
+    places = {
+        lane: _place(codewords.lanes[lane], flaws, number, inside, names[lane], coefficients.get(lane, 0))
+        for lane in dict.fromkeys((*_lanes_of_stripe(pattern, symbol), *coefficients))
+    }
+    stripe, rest = divmod(array_offset - zone.array_start, zone.stripe_size)
     return Explanation(
         array_offset=array_offset,
         side=chart.section.side,
         stripe_number=stripe,
-        chunk_offset=inside,
-        symbol=symbol_name(symbol, zone.table.n_data),
-        own=places[symbol],
-        used=tuple(place for place in places if place.coefficient),
-        unused=tuple(place for place in places if not place.coefficient),
+        chunk_offset=rest % zone.chunk_size,
+        symbol=symbol_name(rest // zone.chunk_size, zone.table.n_data),
+        own=places[pattern[0].places[symbol][0].lane],
+        used=tuple(place for place in places.values() if place.coefficient),
+        unused=tuple(place for place in places.values() if not place.coefficient),
         health=recipe.health,
     )
 
 
-def _place(chart: SectionChart, flaws: Sequence[Flaw], stripe: int, cell: int, inside: int, coefficient: int) -> Place:
-    zone = chart.section.zone
-    number = stripe % zone.table.period
-    role = int(zone.table.role[number, cell])
-    component = zone.cell_offset(stripe, cell) + inside
-    lane = chart.lanes[role]
-    source, image = (None, None) if lane is None else (lane[0], lane[1] + component)
-    against: tuple[str, ...] = ("no image serves this role",)
-    if source is not None and image is not None:
-        against = tuple(flaw.reason for flaw in flaws_at(flaws, source, chart.section.side, image))
-    symbol = symbol_name(int(zone.table.symbol[number, cell]), zone.table.n_data)
-    return Place(symbol, role, component, source, image, against, coefficient)
+def _names(pattern: Pattern) -> dict[int, str]:
+    """Return what the cell of each lane holds."""
+    return {
+        place.lane: name
+        for way in reversed(pattern)
+        for name, places in zip(way.names, way.places, strict=True)
+        for place in places
+    }
+
+
+def _lanes_of_stripe(pattern: Pattern, symbol: int) -> list[int]:
+    """Return the lanes of the symbol itself, and of everything that shares an equation of the first way with it."""
+    first = pattern[0]
+    sharing = {cell for check in first.code.checks if check[symbol] for cell, c in enumerate(check) if c}
+    lanes = [place.lane for variable in sorted({symbol, *sharing}) for place in first.places[variable]]
+    return lanes + [place.lane for way in pattern[1:] for place in way.places[symbol]]
+
+
+def _place(lane: Lane, flaws: Sequence[Flaw], codeword: int, inside: int, name: str, coefficient: int) -> Place:
+    moved = codeword * lane.step + inside
+    component = lane.component_origin + moved
+    if lane.source == NOBODY:
+        return Place(name, lane.side, lane.role, component, None, None, ("no image serves this role",), coefficient)
+    image = lane.image_origin + moved
+    against = tuple(flaw.reason for flaw in flaws_at(flaws, lane.source, lane.side, image))
+    if lane.held is not None and not lane.held.overlaps(image, image + 1):
+        against = ("does not hold this geometry here, or may have been rewritten without record", *against)
+    return Place(name, lane.side, lane.role, component, lane.source, image, against, coefficient)

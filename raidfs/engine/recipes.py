@@ -1,4 +1,4 @@
-"""How each data symbol of a stripe is obtained, given the trust in every cell: from its own place, or as a sum.
+"""How each data symbol of a codeword is obtained, given the trust in every lane: from a place of its own, or as a sum.
 
 The order of design: what is sure first, then with unproven cells or redundancy, then with doubtful ones. The health of
 a symbol is the worst that had to be used.
@@ -6,12 +6,12 @@ a symbol is the worst that had to be used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from raidfs.engine.codewords import Pattern, Place, Way
 from raidfs.engine.health import Health, Trust
-from raidfs.erasure.linear_code import LinearCode, Term, parity_code, recover
-from raidfs.geometry.table import RowTable
+from raidfs.erasure.linear_code import Term, recover
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Recipe:
 
     Attributes:
         health: what the result is worth.
-        terms: cells and coefficients; empty where the symbol is lost.
+        terms: lanes and coefficients; empty where the symbol is lost.
     """
 
     health: Health
@@ -29,32 +29,55 @@ class Recipe:
 
 _LOST = Recipe(Health.LOST, ())
 _BY_OWN_PLACE = {Trust.SURE: Health.GOOD, Trust.UNPROVEN: Health.UNPROVEN, Trust.DOUBTFUL: Health.DOUBTFUL}
-_BY_SUM = {Trust.SURE: Health.REBUILT, Trust.UNPROVEN: Health.UNPROVEN, Trust.DOUBTFUL: Health.DOUBTFUL}
+_BY_REDUNDANCY = {Trust.SURE: Health.REBUILT, Trust.UNPROVEN: Health.UNPROVEN, Trust.DOUBTFUL: Health.DOUBTFUL}
 
 
-@lru_cache(maxsize=1 << 16)
-def recipe_for(code: LinearCode, cells: tuple[int, ...], redundancy: int, wanted: int) -> Recipe:
-    """Find the best way to a cell.
+def recipes_for(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int]) -> tuple[Recipe, ...]:
+    """Find the best way to every data symbol of a codeword.
 
     Args:
-        code: the stripe's equations.
-        cells: trust in each cell (`Trust` values).
-        redundancy: trust in the equations.
-        wanted: the cell.
+        pattern: the ways of the codeword.
+        lanes: trust in each lane (`Trust` values).
+        conditions: trust in each condition.
     """
+    found: dict[int, Recipe] = {}
+    wanted = range(len(pattern[0].conditions))
     for trust in (Trust.SURE, Trust.UNPROVEN, Trust.DOUBTFUL):
-        if cells[wanted] <= trust:
-            return Recipe(_BY_OWN_PLACE[trust], (Term(wanted, 1),))
-        if redundancy > trust:
-            continue
-        erased = frozenset(cell for cell, value in enumerate(cells) if value > trust)
-        terms = recover(code, erased, wanted)
-        if terms is not None:
-            return Recipe(_BY_SUM[trust], terms)
-    return _LOST
+        for way in pattern:
+            if len(found) == len(wanted):
+                break
+            places = [_place(each, lanes, conditions, trust) for each in way.places]
+            erased = frozenset(variable for variable, place in enumerate(places) if place is None)
+            for symbol in wanted:
+                if symbol not in found and all(conditions[each] <= trust for each in way.conditions[symbol]):
+                    recipe = _recipe(way, places, erased, symbol, trust)
+                    if recipe is not None:
+                        found[symbol] = recipe
+    return tuple(found.get(symbol, _LOST) for symbol in wanted)
 
 
-def codes_of(table: RowTable) -> list[LinearCode]:
-    """Return the equations of each stripe of a period, over the table's columns."""
-    n_parity = table.width - table.n_data
-    return [parity_code(table.n_data, n_parity, tuple(row.tolist())) for row in table.exponent]
+def _place(places: Sequence[Place], lanes: Sequence[int], conditions: Sequence[int], trust: Trust) -> Place | None:
+    """Return the first place of a variable that is trusted enough."""
+    for place in places:
+        if lanes[place.lane] <= trust and all(conditions[each] <= trust for each in place.conditions):
+            return place
+    return None
+
+
+def _recipe(
+    way: Way, places: Sequence[Place | None], erased: frozenset[int], symbol: int, trust: Trust
+) -> Recipe | None:
+    """Obtain one symbol by one way, with the places that are trusted enough."""
+    place = places[symbol]
+    if place is not None:
+        is_own = place.is_own and not way.conditions[symbol]
+        return Recipe((_BY_OWN_PLACE if is_own else _BY_REDUNDANCY)[trust], (Term(place.lane, 1),))
+    terms = recover(way.code, erased, symbol)
+    if terms is None:
+        return None
+    return Recipe(_BY_REDUNDANCY[trust], tuple(Term(_lane(places[term.cell]), term.coefficient) for term in terms))
+
+
+def _lane(place: Place | None) -> int:
+    assert place is not None, "only what is held is a term"
+    return place.lane

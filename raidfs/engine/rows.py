@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import Member
 from raidfs.block import BlockSource
 from raidfs.engine.array_source import FileSource
 from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, flaws_at, trust_map
@@ -125,20 +125,19 @@ class Rows:
         return "; ".join(reasons)
 
 
-def rows_of(description: ArrayDescription, roles: Sequence[int], flaws: Sequence[Flaw], section: Section) -> Rows:
+def rows_of(members: Sequence[Member], flaws: Sequence[Flaw], section: Section) -> Rows:
     """Lay the members and what is known against them over one geometry.
 
     Args:
-        description: the array.
-        roles: role of each source.
+        members: the member of each source; of several with one role the first counts.
         flaws: everything known against the sources.
         section: the geometry.
     """
     lanes: list[tuple[int, int] | None] = [None] * section.raid_disks
     trust = [NO_TRUST] * section.raid_disks
-    for source, role in enumerate(roles):
-        if role < section.raid_disks:
-            member = description.serving[role]
+    for source, member in enumerate(members):
+        role = member.role
+        if role is not None and role < section.raid_disks and lanes[role] is None:
             offset = member.new_data_offset if section.side is Side.AFTER else member.data_offset
             lanes[role] = (source, offset)
             mine = [flaw for flaw in flaws if flaw.source == source and flaw.side in (None, section.side)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription, Direction, Reshape
+from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
 from raidfs.block import BlockSource
 from raidfs.engine.damage import Flaw
 from raidfs.engine.health import Trust
@@ -56,13 +56,13 @@ class Seam:
 
 
 def find_seam(
-    description: ArrayDescription, roles: Sequence[int], flaws: Sequence[Flaw], sources: Sequence[BlockSource]
+    description: ArrayDescription, members: Sequence[Member], flaws: Sequence[Flaw], sources: Sequence[BlockSource]
 ) -> Seam | None:
     """Look at the rows ahead of the position; None: there is no reshape.
 
     Args:
         description: the array.
-        roles: role of each source.
+        members: the member of each source.
         flaws: everything known against the sources.
         sources: the members.
 
@@ -73,7 +73,7 @@ def find_seam(
     if reshape is None:
         return None
     start, stop = _window(description, reshape)
-    new_rows = _rows(description, roles, flaws, Side.AFTER)
+    new_rows = _rows(description, members, flaws, Side.AFTER)
     new, new_known = _pages(new_rows, sources, start, stop)
     shifts = {
         member.new_data_offset - member.data_offset
@@ -82,7 +82,7 @@ def find_seam(
     }
     old, old_known = np.zeros(len(new), dtype=np.bool_), np.zeros(len(new), dtype=np.bool_)
     if len(shifts) == 1:
-        old_rows = _rows(description, roles, flaws, Side.BEFORE)
+        old_rows = _rows(description, members, flaws, Side.BEFORE)
         shift = shifts.pop()
         old, old_known = _pages(old_rows, sources, start + shift, stop + shift)
     if reshape.direction is Direction.BACKWARD:
@@ -99,11 +99,11 @@ def _window(description: ArrayDescription, reshape: Reshape) -> tuple[int, int]:
     return max(0, front - LOOKED_AT), front
 
 
-def _rows(description: ArrayDescription, roles: Sequence[int], flaws: Sequence[Flaw], side: Side) -> Rows:
+def _rows(description: ArrayDescription, members: Sequence[Member], flaws: Sequence[Flaw], side: Side) -> Rows:
     assert description.reshape is not None
     shape = description.reshape.after if side is Side.AFTER else description.reshape.before
     zone = zone_of(shape, description.component_size)
-    return rows_of(description, roles, flaws, Section(0, description.size, side, zone, shape.raid_disks))
+    return rows_of(members, flaws, Section(0, description.size, side, zone, shape.raid_disks))
 
 
 def _pages(

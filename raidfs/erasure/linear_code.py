@@ -42,9 +42,11 @@ def parity_code(n_data: int, n_parity: int, exponents: tuple[int, ...]) -> Linea
 
     Args:
         n_data: data symbols per stripe.
-        n_parity: 1 or 2.
+        n_parity: 0 (nothing, or copies), 1 or 2.
         exponents: of each data symbol in Q; unused where there is no Q.
     """
+    if n_parity == 0:
+        return LinearCode(())
     p_row = (1,) * n_data + (1,) + (0,) * (n_parity - 1)
     if n_parity == 1:
         return LinearCode((p_row,))
@@ -63,11 +65,28 @@ def recover(code: LinearCode, erased: frozenset[int], wanted: int) -> tuple[Term
     Returns:
         Terms over cells that are not erased, whose sum is the wanted cell; None: the equations do not determine it.
     """
-    row = _eliminate([list(check) for check in code.checks], sorted(erased - {wanted}), wanted)
+    checks = _connected(code, erased, wanted)
+    unknowns = sorted({cell for check in checks for cell, c in enumerate(check) if c} & erased - {wanted})
+    row = _eliminate([list(check) for check in checks], unknowns, wanted)
     if row is None:
         return None
     scale = inverse(row[wanted])
     return tuple(Term(cell, multiply(scale, c)) for cell, c in enumerate(row) if c and cell != wanted)
+
+
+def _connected(code: LinearCode, erased: frozenset[int], wanted: int) -> list[tuple[int, ...]]:
+    """Return the equations that can take part: those of the wanted cell, and of erased cells that they bring in."""
+    left = list(code.checks)
+    reached = {wanted}
+    taken: list[tuple[int, ...]] = []
+    grown = True
+    while grown:
+        now = [check for check in left if any(check[cell] for cell in reached)]
+        left = [check for check in left if check not in now]
+        taken += now
+        grown = bool(now)
+        reached |= {cell for check in now for cell in erased if check[cell]}
+    return [check for check in code.checks if check in taken]
 
 
 def _eliminate(rows: list[list[int]], unknowns: list[int], wanted: int) -> list[int] | None:

@@ -47,6 +47,14 @@ class Zone:
         """Array bytes per stripe."""
         return self.chunk_size * self.table.n_data
 
+    @property
+    def component_stop(self) -> int:
+        """Where its last row ends [component bytes], far copies aside."""
+        n_stripes = -(-(self.array_stop - self.array_start) // self.stripe_size)
+        n_periods, rest = divmod(n_stripes, self.table.period)
+        rows = n_periods * self.table.rows_per_period + (int(self.table.row[:rest].max()) + 1 if rest else 0)
+        return self.component_start + rows * self.chunk_size
+
     def cell_offset(self, stripe: int, cell: int) -> int:
         """Return where a cell of a stripe (counted from the zone's start) begins [component bytes]."""
         period, row = divmod(stripe, self.table.period)

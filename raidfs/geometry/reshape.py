@@ -74,6 +74,17 @@ def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
     )
 
 
+def before_section(description: ArrayDescription) -> Section:
+    """Return the old geometry of a reshape, over the whole array.
+
+    Raises:
+        GeometryError: the old shape is impossible.
+    """
+    assert description.reshape is not None
+    before = description.reshape.before
+    return Section(0, description.size, Side.BEFORE, zone_of(before, description.component_size), before.raid_disks)
+
+
 def rewritten_rows(description: ArrayDescription) -> Extents:
     """Return the rows that certainly hold the new geometry, as recorded [component bytes of the new geometry]."""
     reshape = description.reshape

@@ -76,6 +76,11 @@ class RowTable:
         return int(self.role.shape[1])
 
     @property
+    def n_parity(self) -> int:
+        """Redundant symbols per stripe: 0 (none, or copies), 1 (P) or 2 (P and Q)."""
+        return int(self.symbol.max()) + 1 - self.n_data
+
+    @property
     def has_q(self) -> bool:
         """Whether stripes have a Q."""
         return bool((self.symbol == self.n_data + 1).any())

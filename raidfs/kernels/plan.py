@@ -1,12 +1,12 @@
 """From a request to reads, sums and losses, over the flat arrays of a chart.
 
-The walk goes stripe by stripe; inside a stripe the chunk height is cut where the request begins and ends and where the
-trust in any member changes, so that in each *slice* one recipe per data symbol holds:
+The walk goes codeword by codeword; inside one the symbol's height is cut where the request begins and ends and where
+the trust in any lane changes, so that in each *slice* one recipe per data symbol holds:
 
-    request    ....[======================]......          o = offset inside the chunk
-    stripe     D0        D1        D2                      slice 1: o in [0, b):      D1 D2
-               |....====|=========|==......|               slice 2: o in [b, a):      D1
-                    a              b                       slice 3: o in [a, chunk):  D0 D1
+    request    ....[======================]......          o = offset inside the symbol
+    codeword   D0        D1        D2                      slice 1: o in [0, b):       D1 D2
+               |....====|=========|==......|               slice 2: o in [b, a):       D1
+                    a              b                       slice 3: o in [a, symbol):  D0 D1
 
 Positions are in the *arena*: the output first, scratch behind it. A cell that a sum needs and that the request wants
 anyway is read once. Nothing here reads or allocates.
@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 from raidfs.kernels import kernel
 
 # columns of Chart.sections
-ARRAY_START, ARRAY_STOP, ZONE_START, CHUNK, N_DATA, PERIOD, ROWS, COMPONENT_START, FIRST_SPAN, LAST_SPAN, RECIPES = (
-    range(11)
-)
+ARRAY_START, ARRAY_STOP, ORIGIN, SYMBOL, N_SYMBOLS, PERIOD, FIRST_SPAN, LAST_SPAN, RECIPES = range(9)
 # entries of Work.used
 READS, SUMS, TERMS, LOSSES, SCRATCH, STAMP = range(6)
 
@@ -33,17 +31,15 @@ class Chart(NamedTuple):
     """Everything that the planner must know of an array, as flat arrays; immutable.
 
     Attributes:
-        sections: int64 (s, 11), ascending by array bytes; columns as named above: array_start, array_stop, array start
-        of
-            the zone [array bytes]; chunk [bytes]; data symbols per stripe; stripes and rows per period; component start
-            of the zone [component bytes]; first and behind-last span; first recipe.
-        span_start: int64 (m,): where a span begins, in stripe bytes (stripe number * chunk + offset in the chunk).
+        sections: int64 (s, 9), ascending by array bytes; columns as named above: array_start, array_stop, where
+            codeword 0 begins [array bytes]; symbol size [bytes]; data symbols per codeword; codewords per period; first
+            and behind-last span; first recipe.
+        span_start: int64 (m,): where a span begins, in symbol bytes (codeword number * symbol size + offset in it).
         span_state: int32 (m,): state of its section that holds from there on.
         recipes: int32 (r, 3): health, first term, number of terms (0: lost). Index: first recipe of the section +
-            (state * period + stripe % period) * n_data + symbol.
-        terms: int64 (t, 3): lane, offset of the cell from the start of its period [component bytes], coefficient
-        1..255.
-        lanes: int64 (l, 2): source, image offset of component byte 0 [image bytes].
+            (state * period + codeword % period) * n_symbols + symbol.
+        terms: int64 (t, 2): lane, coefficient 1..255.
+        lanes: int64 (l, 3): source, image offset of byte 0 of codeword 0, step per codeword [image bytes].
     """
 
     sections: NDArray[np.int64]
@@ -79,11 +75,11 @@ class Work(NamedTuple):
 
 
 @kernel
-def _add_read(chart: Chart, work: Work, lane: int, component: int, length: int, position: int) -> None:
-    """Note one read of a lane."""
+def _add_read(chart: Chart, work: Work, lane: int, codeword: int, start: int, length: int, position: int) -> None:
+    """Note one read of a lane: `length` bytes of the cell of a codeword, from `start` on."""
     n = work.used[READS]
     work.reads[n, 0] = chart.lanes[lane, 0]
-    work.reads[n, 1] = chart.lanes[lane, 1] + component
+    work.reads[n, 1] = chart.lanes[lane, 1] + codeword * chart.lanes[lane, 2] + start
     work.reads[n, 2] = length
     work.reads[n, 3] = position
     work.used[READS] = n + 1
@@ -92,7 +88,7 @@ def _add_read(chart: Chart, work: Work, lane: int, component: int, length: int, 
 
 
 @kernel
-def _add_sum(chart: Chart, work: Work, recipe: int, component: int, length: int, position: int) -> bool:
+def _add_sum(chart: Chart, work: Work, recipe: int, codeword: int, start: int, length: int, position: int) -> bool:
     """Note one sum, and the reads of its cells that the slice has not got yet; False: no room."""
     first, n_terms = chart.recipes[recipe, 1], chart.recipes[recipe, 2]
     if work.used[TERMS] + n_terms > len(work.terms) or work.used[READS] + n_terms > len(work.reads):
@@ -106,10 +102,10 @@ def _add_sum(chart: Chart, work: Work, recipe: int, component: int, length: int,
     for t in range(first, first + n_terms):
         lane = chart.terms[t, 0]
         if work.cell[lane, 0] != work.used[STAMP]:
-            _add_read(chart, work, lane, component + chart.terms[t, 1], length, work.used[SCRATCH])
+            _add_read(chart, work, lane, codeword, start, length, work.used[SCRATCH])
             work.used[SCRATCH] += length
         work.terms[work.used[TERMS], 0] = work.cell[lane, 1]
-        work.terms[work.used[TERMS], 1] = chart.terms[t, 2]
+        work.terms[work.used[TERMS], 1] = chart.terms[t, 1]
         work.used[TERMS] += 1
     return True
 
@@ -119,7 +115,7 @@ def _plan_slice(
     chart: Chart,
     work: Work,
     section: int,
-    stripe: int,
+    codeword: int,
     state: int,
     ranges: tuple[int, int, int, int],
     position: int,
@@ -131,10 +127,10 @@ def _plan_slice(
         chart: the array.
         work: where to note.
         section: index.
-        stripe: number in the zone.
+        codeword: number in the section.
         state: of the section, in this slice.
-        ranges: offset in the chunk: start, stop; data symbols: first, behind last.
-        position: of byte 0 of the stripe's symbol 0 [arena bytes]; may be negative.
+        ranges: offset in the symbol: start, stop; data symbols: first, behind last.
+        position: of byte 0 of the codeword's symbol 0 [arena bytes]; may be negative.
         limit: worst health that is served.
 
     Returns:
@@ -142,10 +138,7 @@ def _plan_slice(
     """
     start, stop, first, last = ranges
     row = chart.sections[section]
-    n_data, chunk = row[N_DATA], row[CHUNK]
-    period, number = divmod(stripe, row[PERIOD])
-    base = row[RECIPES] + (state * row[PERIOD] + number) * n_data
-    component = row[COMPONENT_START] + period * row[ROWS] * chunk + start
+    base = row[RECIPES] + (state * row[PERIOD] + codeword % row[PERIOD]) * row[N_SYMBOLS]
     length = stop - start
     n = last - first
     if (
@@ -157,32 +150,32 @@ def _plan_slice(
     work.used[STAMP] += 1
     for symbol in range(first, last):
         recipe = chart.recipes[base + symbol]
-        at = position + symbol * chunk + start
+        at = position + symbol * row[SYMBOL] + start
         if recipe[2] == 0 or recipe[0] > limit:
             n_losses = work.used[LOSSES]
             work.losses[n_losses, 0] = at
             work.losses[n_losses, 1] = at + length
             work.losses[n_losses, 2] = recipe[0]
             work.used[LOSSES] = n_losses + 1
-        elif recipe[2] == 1 and chart.terms[recipe[1], 2] == 1:
-            _add_read(chart, work, chart.terms[recipe[1], 0], component + chart.terms[recipe[1], 1], length, at)
+        elif recipe[2] == 1 and chart.terms[recipe[1], 1] == 1:
+            _add_read(chart, work, chart.terms[recipe[1], 0], codeword, start, length, at)
     for symbol in range(first, last):
         recipe = chart.recipes[base + symbol]
-        summed = recipe[2] > 1 or (recipe[2] == 1 and chart.terms[recipe[1], 2] != 1)
-        at = position + symbol * chunk + start
-        if summed and recipe[0] <= limit and not _add_sum(chart, work, base + symbol, component, length, at):
+        summed = recipe[2] > 1 or (recipe[2] == 1 and chart.terms[recipe[1], 1] != 1)
+        at = position + symbol * row[SYMBOL] + start
+        if summed and recipe[0] <= limit and not _add_sum(chart, work, base + symbol, codeword, start, length, at):
             return False
     return True
 
 
 @kernel
 def _plan_spans(
-    chart: Chart, work: Work, section: int, stripe: int, ranges: tuple[int, int, int, int], position: int, limit: int
+    chart: Chart, work: Work, section: int, codeword: int, ranges: tuple[int, int, int, int], position: int, limit: int
 ) -> bool:
     """Cut a slice where the state changes, and plan the pieces; arguments as in `_plan_slice`."""
     start, stop, first, last = ranges
     row = chart.sections[section]
-    origin = stripe * row[CHUNK]
+    origin = codeword * row[SYMBOL]
     low, high = row[FIRST_SPAN], row[LAST_SPAN]
     while high - low > 1:  # the span that holds the start
         middle = (low + high) // 2
@@ -195,7 +188,7 @@ def _plan_spans(
         if low + 1 < row[LAST_SPAN]:
             end = min(stop, chart.span_start[low + 1] - origin)
         if not _plan_slice(
-            chart, work, section, stripe, chart.span_state[low], (start, end, first, last), position, limit
+            chart, work, section, codeword, chart.span_state[low], (start, end, first, last), position, limit
         ):
             return False
         start = end
@@ -204,24 +197,37 @@ def _plan_spans(
 
 
 @kernel
-def _plan_stripe(
-    chart: Chart, work: Work, section: int, stripe: int, low: int, high: int, position: int, limit: int
+def _plan_codeword(
+    chart: Chart, work: Work, section: int, codeword: int, low: int, high: int, position: int, limit: int
 ) -> bool:
-    """Plan the bytes [low, high) of one stripe, which begins at `position` [arena bytes]; False: no room."""
-    chunk = chart.sections[section, CHUNK]
-    first, a = divmod(low, chunk)
-    last, b = divmod(high - 1, chunk)
+    """Plan the bytes [low, high) of one codeword, which begins at `position` [arena bytes]; False: no room."""
+    size = chart.sections[section, SYMBOL]
+    first, a = divmod(low, size)
+    last, b = divmod(high - 1, size)
     b += 1
     if first == last:
-        return _plan_spans(chart, work, section, stripe, (a, b, first, last + 1), position, limit)
+        return _plan_spans(chart, work, section, codeword, (a, b, first, last + 1), position, limit)
     cut, end = min(a, b), max(a, b)
-    if cut > 0 and not _plan_spans(chart, work, section, stripe, (0, cut, first + 1, last + 1), position, limit):
+    if cut > 0 and not _plan_spans(chart, work, section, codeword, (0, cut, first + 1, last + 1), position, limit):
         return False
     if cut < end:
         inner = (cut, end, first, last + 1) if a < b else (cut, end, first + 1, last)
-        if inner[2] < inner[3] and not _plan_spans(chart, work, section, stripe, inner, position, limit):
+        if inner[2] < inner[3] and not _plan_spans(chart, work, section, codeword, inner, position, limit):
             return False
-    return end >= chunk or _plan_spans(chart, work, section, stripe, (end, chunk, first, last), position, limit)
+    return end >= size or _plan_spans(chart, work, section, codeword, (end, size, first, last), position, limit)
+
+
+@kernel
+def _section_of(chart: Chart, array_offset: int) -> int:
+    """Return the section that holds an array byte."""
+    low, high = 0, len(chart.sections)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if chart.sections[middle, ARRAY_START] <= array_offset:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @kernel
@@ -236,24 +242,24 @@ def plan_window(chart: Chart, work: Work, window: tuple[int, int, int], limit: i
         scratch: start and stop of the scratch memory [arena bytes].
 
     Returns:
-        Bytes planned, from the start of the window on, in whole stripes; 0: not even its first stripe fits.
+        Bytes planned, from the start of the window on, in whole codewords; 0: not even its first one fits.
     """
     start, stop, at = window
     for name in (READS, SUMS, TERMS, LOSSES):
         work.used[name] = 0
     work.used[SCRATCH] = scratch[0]
-    section = 0
+    section = _section_of(chart, start)
     done = start
     saved = work.used.copy()
     while done < stop:
         while chart.sections[section, ARRAY_STOP] <= done:
             section += 1
         row = chart.sections[section]
-        size = row[CHUNK] * row[N_DATA]
-        stripe = (done - row[ZONE_START]) // size
-        begin = row[ZONE_START] + stripe * size
+        size = row[SYMBOL] * row[N_SYMBOLS]
+        codeword = (done - row[ORIGIN]) // size
+        begin = row[ORIGIN] + codeword * size
         end = min(stop, row[ARRAY_STOP], begin + size)
-        fits = _plan_stripe(chart, work, section, stripe, done - begin, end - begin, at + begin - start, limit)
+        fits = _plan_codeword(chart, work, section, codeword, done - begin, end - begin, at + begin - start, limit)
         if not fits or work.used[SCRATCH] > scratch[1]:
             for name in (READS, SUMS, TERMS, LOSSES, SCRATCH):
                 work.used[name] = saved[name]

@@ -156,7 +156,7 @@ class Silent(MemorySource):
 def test_a_member_that_does_not_answer_stops_the_export_instead_of_leaving_a_hole(tmp_path: Path) -> None:
     answer = threading.Event()
     with open_array([str(path) for path in CASE.members()[1:]]) as array:
-        images = [(role, Silent(Path(image.path).read_bytes(), answer)) for role, image in array.serving]
+        images = [(member, Silent(Path(image.path).read_bytes(), answer)) for member, image in array.serving]
         array._source = ArraySource(array.description, images, patience=0.01)
         image = _prepare(array, str(tmp_path / "array.img"), None, force=False)
         try:

@@ -24,11 +24,11 @@ def charts_of(damaged: Damaged) -> tuple[SectionChart, ...]:
     """All damage known from the start."""
     description = damaged.description
     roles = sorted(description.serving)
-    flaws = list(known_flaws(description, roles, [source.size for _, source in damaged.sources]))
+    flaws = list(known_flaws(description, description.of_roles(roles), [source.size for _, source in damaged.sources]))
     flaws += [
         Flaw(roles.index(role), Extents([place]), Trust.NONE, "bad") for role, place in damaged.bad if role in roles
     ]
-    return chart_sections(description, roles, flaws)
+    return chart_sections(description, description.of_roles(roles), flaws)
 
 
 def counted(charts: tuple[SectionChart, ...], size: int) -> list[int]:
@@ -49,7 +49,7 @@ def test_account_runs_and_extents_agree(data: st.DataObject, damaged: Damaged, a
     whole = list(health_runs(charts, 0, size))
     clipped = [(max(a, start), min(b, stop), health) for a, b, health in whole if a < stop and b > start]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(account, "_STRIPES_AT_ONCE", at_once)
+        patch.setattr(account, "_CODEWORDS_AT_ONCE", at_once)
         assert list(health_runs(charts, 0, size)) == whole
         assert list(health_runs(charts, start, stop)) == [run for run in clipped if run[0] < run[1]]
         for healths in (frozenset([Health.LOST]), frozenset([Health.GOOD, Health.REBUILT]), frozenset(Health)):
@@ -59,7 +59,7 @@ def test_account_runs_and_extents_agree(data: st.DataObject, damaged: Damaged, a
 
 def test_classes_are_taken_together() -> None:
     description = describe(sample("raid5"), without=(0,))
-    charts = chart_sections(description, [1, 2, 3], ())
+    charts = chart_sections(description, description.of_roles([1, 2, 3]), ())
     assert len(list(health_runs(charts, 0, description.size))) > 10
     served = [int(health > Health.UNPROVEN) for health in Health]
     assert list(class_runs(charts, 0, description.size, served)) == [(0, description.size, 0)]
@@ -68,10 +68,10 @@ def test_classes_are_taken_together() -> None:
 def test_a_petabyte_is_accounted_for_at_once() -> None:
     description = plain_description(Level.RAID6, "left-symmetric", 10, 512 * 1024, (1 << 50) // (8 * 512 * 1024))
     flaws = (Flaw(3, Extents([(1 << 40, (1 << 40) + 512), (1 << 44, (1 << 44) + 4096)]), Trust.NONE, "bad"),)
-    told = account_of(chart_sections(description, list(range(10)), flaws))
+    told = account_of(chart_sections(description, description.of_roles(list(range(10))), flaws))
     assert told.total == description.size
     assert 0 < told.rebuilt <= 4096 + 512
-    without = account_of(chart_sections(description, [0, 1, 2, 3, 4, 5, 6], ()))
+    without = account_of(chart_sections(description, description.of_roles([0, 1, 2, 3, 4, 5, 6]), ()))
     assert without.total == description.size
     assert without.lost == pytest.approx(description.size * 3 / 10, rel=1e-6)
 

@@ -23,7 +23,7 @@ from tests.oracle.layouts import locate
 from tests.oracle.writer import Simulation
 from tests.support.contract import assert_contract
 from tests.support.samples import EXACT, SAMPLES, sample
-from tests.support.simulated import describe, images_of, memory_sources
+from tests.support.simulated import describe, images_of, memory_sources, seated
 from tests.support.sources import BadSectors, Changing, Going, Hanging
 
 FOREVER = 600.0
@@ -39,7 +39,7 @@ def opened(
     policy: Policy = Policy(),
     patience: float = FOREVER,
 ) -> Iterator[ArraySource]:
-    array = ArraySource(description, sources, policy, patience=patience)
+    array = ArraySource(description, seated(description, sources), policy, patience=patience)
     try:
         yield array
     finally:
@@ -140,7 +140,7 @@ def test_with_little_memory_the_bytes_are_the_same(name: str, monkeypatch: pytes
     monkeypatch.setattr(array_source, "_SCRATCH", 32 * 1024)
     monkeypatch.setattr(flatten, "_MIN_ROOM", 16)
     with sampled(name, without=(1,)) as (array, truth):
-        assert len(array._work.reads) < 32 * 20
+        assert len(array._work_for(array.sight.chart)[0].reads) < 32 * 20
         assert read_exact(array, 0, array.size) == (truth, Extents())
         assert read_exact(array, 5, array.size - 7) == (truth[5:-2], Extents())
 

@@ -14,7 +14,7 @@ from raidfs.engine.damage import known_flaws
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry
 from tests.oracle.writer import Simulation, write_array
-from tests.support.simulated import describe, images_of, memory_sources
+from tests.support.simulated import describe, images_of, memory_sources, seated
 
 START = 512 * 1024
 SIZE = 96 * 1024
@@ -45,12 +45,14 @@ def compare(array: Simulation, *, without: tuple[int, ...] = (), damage: dict[in
         images[role] = images[role][:at] + bytes([images[role][at] ^ 1]) + images[role][at + 1 :]
     sources = memory_sources(images)
     roles = [role for role, _ in sources]
-    flaws = known_flaws(description, roles, [source.size for _, source in sources])
+    flaws = known_flaws(description, description.of_roles(roles), [source.size for _, source in sources])
     copies = copies_of(description)
     if copies is None:
         return None
-    served = ArraySource(description, sources)
-    *_, result = compare_copies(description, roles, flaws, [source for _, source in sources], served, copies)
+    served = ArraySource(description, seated(description, sources))
+    *_, result = compare_copies(
+        description, description.of_roles(roles), flaws, [source for _, source in sources], served, copies
+    )
     served.close()
     return result
 
@@ -126,12 +128,14 @@ def test_a_comparison_can_be_gone_on_with() -> None:
     whole = compare(array)
     description = describe(array)
     sources = memory_sources(images_of(array, description))
-    flaws = known_flaws(description, [0, 1, 2, 3], [source.size for _, source in sources])
-    served = ArraySource(description, sources)
+    flaws = known_flaws(description, description.of_roles([0, 1, 2, 3]), [source.size for _, source in sources])
+    served = ArraySource(description, seated(description, sources))
     begun = copies_of(description)
     assert begun is not None
     assert whole is not None
     half = Copies(0, begun.stop, 4096, compared=4096, differing=((0, 1024),), differing_bytes=1024)
-    *_, resumed = compare_copies(description, [0, 1, 2, 3], flaws, [each for _, each in sources], served, half)
+    *_, resumed = compare_copies(
+        description, description.of_roles([0, 1, 2, 3]), flaws, [each for _, each in sources], served, half
+    )
     served.close()
     assert resumed == whole

@@ -24,7 +24,7 @@ WHOLE = [1 << 20] * 4
 def told(
     description: ArrayDescription, sizes: list[int] = WHOLE
 ) -> list[tuple[int, list[tuple[int, int]], Trust, str]]:
-    flaws = known_flaws(description, sorted(description.serving), sizes)
+    flaws = known_flaws(description, description.of_roles(sorted(description.serving)), sizes)
     return [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason) for flaw in flaws]
 
 
@@ -66,7 +66,7 @@ def test_what_speaks_against_the_array_speaks_against_every_member() -> None:
 def test_what_the_reshape_rewrote_is_gone_for_the_old_geometry_only() -> None:
     array = sample("growing")
     description = describe(array, without=(2,))
-    flaws = known_flaws(description, [0, 1, 3], [array.size_of_device] * 3)
+    flaws = known_flaws(description, description.of_roles([0, 1, 3]), [array.size_of_device] * 3)
     new = array.members[0].new_data_offset
     done = array.position // 3
     gone = [flaw for flaw in flaws if flaw.reason == "rewritten in the new geometry"]
@@ -82,14 +82,14 @@ def test_what_the_reshape_rewrote_is_gone_for_the_old_geometry_only() -> None:
 def test_roles_that_leave_are_not_rewritten() -> None:
     array = sample("shrinking")
     description = describe(array)
-    flaws = known_flaws(description, sorted(description.serving), [array.size_of_device] * 6)
+    flaws = known_flaws(description, description.of_roles(sorted(description.serving)), [array.size_of_device] * 6)
     assert 5 in description.serving
     assert {flaw.source for flaw in flaws} == set(range(5))
 
 
 def test_a_member_that_a_reshape_fills_never_held_the_old_geometry() -> None:
     description = with_member(describe(sample("growing")), 1, state=State.RECOVERING, recovered_to=20480)
-    flaws = known_flaws(description, [0, 1, 2, 3], [sample("growing").size_of_device] * 4)
+    flaws = known_flaws(description, description.of_roles([0, 1, 2, 3]), [sample("growing").size_of_device] * 4)
     mine = {flaw.reason: flaw for flaw in flaws if flaw.source == 1}
     never = mine["the member never held the old geometry"]
     assert (never.side, never.trust) == (Side.BEFORE, Trust.NONE)

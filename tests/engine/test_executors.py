@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource, MemorySource, read_exact
 from raidfs.cli.session import OpenArray, Options, open_array
 from raidfs.engine import array_source
@@ -44,8 +44,8 @@ def save(damaged: Damaged, folder: Path) -> list[str]:
 def both(array: OpenArray, policy: Policy = Policy()) -> Iterator[tuple[ArraySource, ArraySource]]:
     """The array over its files, and over the same bytes in memory, which only the plan in Python can read."""
     fast = ArraySource(array.description, array.serving, policy)
-    memory: list[tuple[int, BlockSource]] = [
-        (role, MemorySource(Path(image.path).read_bytes())) for role, image in array.serving
+    memory: list[tuple[Member, BlockSource]] = [
+        (member, MemorySource(Path(image.path).read_bytes())) for member, image in array.serving
     ]
     slow = ArraySource(array.description, memory, policy)
     try:

@@ -24,8 +24,8 @@ def test_the_named_places_give_the_byte(data: st.DataObject, name: str) -> None:
     gone = data.draw(st.sets(st.sampled_from(sorted(array.roles)), max_size=2))
     description = describe(array, without=gone)
     roles = sorted(description.serving)
-    flaws = known_flaws(description, roles, [array.size_of_device] * len(roles))
-    charts = chart_sections(description, roles, flaws)
+    flaws = known_flaws(description, description.of_roles(roles), [array.size_of_device] * len(roles))
+    charts = chart_sections(description, description.of_roles(roles), flaws)
     at = data.draw(st.integers(0, array.size - 1))
     found = explain_byte(charts, flaws, at)
     ((_, _, geometry, new),) = array.array().sections(at, at + 1)
@@ -59,7 +59,7 @@ def test_what_is_not_used_is_named_with_its_reasons() -> None:
         Flaw(1, Extents.span(place, place + 512), Trust.NONE, "could not be read"),
         Flaw(1, Extents.span(place, place + 512), Trust.DOUBTFUL, "looks odd"),
     )
-    charts = chart_sections(description, [0, 2, 3, 4, 5], flaws)
+    charts = chart_sections(description, description.of_roles([0, 2, 3, 4, 5]), flaws)
     found = explain_byte(charts, flaws, 0)
     against = {each.role: each.flaws for each in (*found.used, *found.unused)}
     assert against[1] == ("no image serves this role",)

@@ -22,8 +22,8 @@ def seam_of(array: Simulation, *, without: tuple[int, ...] = ()) -> Seam | None:
     description = describe(array, without=without)
     sources = memory_sources(images_of(array, description))
     roles = [role for role, _ in sources]
-    flaws = known_flaws(description, roles, [source.size for _, source in sources])
-    return find_seam(description, roles, flaws, [source for _, source in sources])
+    flaws = known_flaws(description, description.of_roles(roles), [source.size for _, source in sources])
+    return find_seam(description, description.of_roles(roles), flaws, [source for _, source in sources])
 
 
 @settings(max_examples=30)

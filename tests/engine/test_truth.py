@@ -25,6 +25,7 @@ from tests.oracle.member import NEW, OLD
 from tests.oracle.parity import reachable
 from tests.oracle.ranges import contains
 from tests.support.crashes import Damaged, arrays, damages
+from tests.support.simulated import seated
 from tests.support.worth import SECTOR, healths
 
 
@@ -32,7 +33,7 @@ from tests.support.worth import SECTOR, healths
 def opened(
     description: ArrayDescription, sources: Sequence[tuple[int, BlockSource]], policy: Policy = Policy()
 ) -> Iterator[ArraySource]:
-    array = ArraySource(description, sources, policy)
+    array = ArraySource(description, seated(description, sources), policy)
     try:
         yield array
     finally:

@@ -45,9 +45,10 @@ class Bench:
         self.roles = sorted(self.description.serving)
         self.images = {role: bytearray(self.array.roles[role].image) for role in self.roles}
         sizes = [len(self.images[role]) for role in self.roles]
-        self.flaws = known_flaws(self.description, self.roles, sizes)
+        self.flaws = known_flaws(self.description, self.description.of_roles(self.roles), sizes)
         self.rows: list[Rows] = [
-            rows_of(self.description, self.roles, self.flaws, section) for section in sections_of(self.description)
+            rows_of(self.description.of_roles(self.roles), self.flaws, section)
+            for section in sections_of(self.description)
         ]
 
     def sources(self) -> list[BlockSource]:

@@ -40,10 +40,10 @@ def chart_of(name: str, without: tuple[int, ...] = ()) -> Chart:
     """Return the chart of a sample with two bad places."""
     description = describe(sample(name), without=without)
     roles = sorted(description.serving)
-    flaws = known_flaws(description, roles, [sample(name).size_of_device] * len(roles))
+    flaws = known_flaws(description, description.of_roles(roles), [sample(name).size_of_device] * len(roles))
     place = sample(name).members[0].data_offset
     bad = Flaw(0, Extents([(place + 512, place + 1536), (place + 9216, place + 13312)]), Trust.NONE, "bad")
-    return flatten(chart_sections(description, roles, (*flaws, bad)))
+    return flatten(chart_sections(description, description.of_roles(roles), (*flaws, bad)))
 
 
 def plans() -> Iterator[tuple[str, str]]:
@@ -81,8 +81,8 @@ def served(folder: Path) -> Iterator[tuple[str, str]]:
     fds = [os.open(path, os.O_RDONLY) for path in images]
     try:
         description = describe(sample("growing"), without=(1,))
-        flaws = known_flaws(description, [0, 2, 3], [sample("growing").size_of_device] * 3)
-        chart = flatten(chart_sections(description, [0, 2, 3], flaws))
+        flaws = known_flaws(description, description.of_roles([0, 2, 3]), [sample("growing").size_of_device] * 3)
+        chart = flatten(chart_sections(description, description.of_roles([0, 2, 3]), flaws))
         for start, length, mine in ((777, 9000, (0, 2, 3)), (60000, 5000, (0, 2, 3)), (777, 9000, (0, 2, 99))):
             out, scratch = np.zeros(length, dtype=np.uint8), np.zeros(1 << 17, dtype=np.uint8)
             told = np.array([fds[number] if number < 99 else -1 for number in mine], dtype=np.int32)

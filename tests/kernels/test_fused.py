@@ -31,7 +31,11 @@ def chart_of(name: str, roles: list[int]) -> Chart:
     array = sample(name)
     description = describe(array, without=array.roles.keys() - set(roles))
     return flatten(
-        chart_sections(description, roles, known_flaws(description, roles, [array.size_of_device] * len(roles)))
+        chart_sections(
+            description,
+            description.of_roles(roles),
+            known_flaws(description, description.of_roles(roles), [array.size_of_device] * len(roles)),
+        )
     )
 
 

@@ -42,7 +42,7 @@ class Scene:
 
     @property
     def charts(self) -> tuple[SectionChart, ...]:
-        return chart_sections(self.description, self.roles, self.flaws)
+        return chart_sections(self.description, self.description.of_roles(self.roles), self.flaws)
 
     @property
     def images(self) -> list[bytes]:
@@ -57,7 +57,7 @@ def scenes(draw: st.DrawFn, names: Sequence[str] = SAMPLES) -> Scene:
     gone = draw(st.sets(st.sampled_from(sorted(array.roles)), max_size=draw(st.integers(0, 3))))
     description = describe(array, without=gone)
     roles = sorted(description.serving)
-    flaws = list(known_flaws(description, roles, [array.size_of_device] * len(roles)))
+    flaws = list(known_flaws(description, description.of_roles(roles), [array.size_of_device] * len(roles)))
     starts = st.integers(0, array.size_of_device // SECTOR)
     for _ in range(draw(st.integers(0, 8)) if roles else 0):
         start, length = draw(starts) * SECTOR, draw(st.sampled_from([1, 1, 3, 8, 30])) * SECTOR
@@ -200,8 +200,8 @@ def test_any_split_gives_the_same_bytes(data: st.DataObject, scene: Scene) -> No
 def test_healthy_bytes_go_straight_to_the_output(name: str) -> None:
     description = describe(sample(name))
     roles = sorted(description.serving)
-    flaws = known_flaws(description, roles, [sample(name).size_of_device] * len(roles))
-    chart = flatten(chart_sections(description, roles, flaws))
+    flaws = known_flaws(description, description.of_roles(roles), [sample(name).size_of_device] * len(roles))
+    chart = flatten(chart_sections(description, description.of_roles(roles), flaws))
     work = make_work(chart)
     size = description.size
     assert plan_window(chart, work, (0, size, 0), Health.UNPROVEN, (size, size)) == size

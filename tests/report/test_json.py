@@ -23,7 +23,7 @@ MEMBER = {"path", "role", "state", "data_offset", "new_data_offset", "events"}
 
 
 def data_of(description: ArrayDescription, *findings: Finding) -> dict[str, Any]:
-    account = account_of(chart_sections(description, sorted(description.serving), ()))
+    account = account_of(chart_sections(description, description.of_roles(sorted(description.serving)), ()))
     return as_data(gather(description, account, findings))
 
 
@@ -75,7 +75,7 @@ def test_what_is_missing_or_wrong_is_told() -> None:
 
 def test_it_is_plain_json_and_the_same_every_time() -> None:
     description = plain_description()
-    facts = gather(description, account_of(chart_sections(description, [0, 1, 2, 3], ())), [])
+    facts = gather(description, account_of(chart_sections(description, description.of_roles([0, 1, 2, 3]), ())), [])
     text = render_json(facts)
     assert text == render_json(facts)
     assert text.endswith("}\n")

@@ -90,10 +90,10 @@ def damaged_array(
         array = stack.enter_context(open_array([str(members[index]) for index in there], options))
         by_path = {str(members[index]): failing.get(index, Extents()) for index in there}
         sources = []
-        for role, image in array.serving:
+        for member, image in array.serving:
             again = stack.enter_context(RawImage(image.path, FailingReads(by_path[image.path])))
             again.declare_lost(image.known_losses(0, image.size))
-            sources.append((role, ByReading(again)))
+            sources.append((member, ByReading(again)))
         source = ArraySource(array.description, sources)
         stack.callback(source.close)
         yield source

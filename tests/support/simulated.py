@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State
@@ -84,6 +84,13 @@ def with_member(description: ArrayDescription, role: int, /, **changes: object) 
 def images_of(array: Simulation, description: ArrayDescription) -> dict[int, bytes]:
     """Return the image of each role that serves."""
     return {role: bytes(array.roles[role].image) for role in description.serving}
+
+
+def seated(
+    description: ArrayDescription, sources: Iterable[tuple[int, BlockSource]]
+) -> list[tuple[Member, BlockSource]]:
+    """Put the member of its role beside each source."""
+    return [(description.serving[role], source) for role, source in sources]
 
 
 def memory_sources(images: Mapping[int, bytes]) -> list[tuple[int, BlockSource]]:
