@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from raidfs.array.choose import Claimed, choose_array, freshest
 from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State
 from raidfs.array.shape import Shape, shape_of
+from raidfs.array.unsynced import bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
-from raidfs.superblock.claim import FAULTY, JOURNAL, MemberClaim
+from raidfs.superblock.claim import FAULTY, JOURNAL, BitmapClaim, MemberClaim
 from raidfs.units import format_offset
 
 
@@ -35,12 +36,15 @@ class Assembly:
     findings: tuple[Finding, ...]
 
 
-def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
+def assemble(
+    claimed: Sequence[Claimed], wanted: str | None = None, bitmaps: Sequence[tuple[str, BitmapClaim]] = ()
+) -> Assembly:
     """Decide what the array is.
 
     Args:
         claimed: one per superblock found, in the order in which the user named the images.
         wanted: uuid (or its beginning) or name of the array; needed only where the images hold several.
+        bitmaps: (path, bitmap) of files that hold a write-intent bitmap.
 
     Raises:
         AmbiguousArray: several arrays and none chosen.
@@ -55,6 +59,10 @@ def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
     try:
         before, reshape = _shapes(claim)
         members, findings = _seat(chosen, reference)
+        synced_size = claim.component_size or 0
+        serving = [member.state.serves for member in members]
+        intent, told = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
+        findings += told
         foreign = [_foreign(each) for each in claimed if each not in chosen]
         members += foreign
         findings += [
@@ -69,7 +77,8 @@ def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
             size=_size(claim, before, reshape),
             members=tuple(members),
             reshape=reshape,
-            resync_offset=_capped(claim.resync_offset, claim.component_size or 0),
+            clean=claim.resync_offset is None,
+            unsynced=unsynced_of(claim, synced_size, intent),
             withheld=_withheld(chosen, reference),
             events=claim.events,
             updated=claim.updated,

@@ -112,7 +112,9 @@ class ArrayDescription:
         size: array bytes.
         members: all images, those that serve (at most one per role) and those set apart.
         reshape: or None.
-        resync_offset: parity is proven below this [component bytes]; None: everywhere.
+        clean: md had nothing in the middle of being written when it was stopped.
+        unsynced: where redundancy is not proven to agree with the data [component bytes]: after an unclean shutdown
+            what lies behind `resync_offset`, or those parts of it that a write-intent bitmap names.
         withheld: why no byte of the array may be served as sure, one sentence; empty: nothing speaks against it.
         events: of the freshest superblock.
         updated: time of the freshest superblock [microseconds since 1970].
@@ -126,7 +128,8 @@ class ArrayDescription:
     size: int
     members: tuple[Member, ...]
     reshape: Reshape | None = None
-    resync_offset: int | None = None
+    clean: bool = True
+    unsynced: Extents = Extents()
     withheld: str = ""
     events: int = 0
     updated: int = 0
@@ -160,7 +163,8 @@ class ArrayDescription:
 
     def _check_numbers(self) -> None:
         """Refuse what no array has and 64-bit arithmetic would stumble over."""
-        told = [("component size", self.component_size), ("resync offset", self.resync_offset or 0)]
+        told = [("component size", self.component_size)]
+        told += [("an offset of what is not in sync", offset) for offset in self.unsynced.boundaries().tolist()]
         if self.reshape is not None:
             told.append(("reshape position", self.reshape.position))
         for member in self.members:

@@ -17,7 +17,6 @@ from raidfs.array.description import ArrayDescription
 from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, trust_map
 from raidfs.engine.health import Trust
 from raidfs.engine.recipes import Recipe, codes_of, recipe_for
-from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side, sections_of
 
 
@@ -65,10 +64,8 @@ def _chart_section(
             member = serving[role]
             lanes[role] = (source, member.new_data_offset if section.side is Side.AFTER else member.data_offset)
     maps = [_lane_map(lane, section.side, flaws) for lane in lanes]
-    redundancy: list[tuple[Extents, Trust]] = []
-    if description.resync_offset is not None:
-        redundancy.append((Extents.span(description.resync_offset, 1 << 62), Trust.UNPROVEN))
-    span_start, states, span_state = _spans(section, [*maps, trust_map(redundancy)])
+    redundancy = trust_map([(description.unsynced, Trust.UNPROVEN)])
+    span_start, states, span_state = _spans(section, [*maps, redundancy])
     return SectionChart(section, tuple(lanes), span_start, span_state, states, _recipes(section, states))
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raidfs.extents import Extents
+
 SPARE, FAULTY, JOURNAL = -1, -2, -3
 """Entries of `MemberClaim.device_roles` that are no role (`md_p.h: MD_DISK_ROLE_SPARE`, `_FAULTY`, `_JOURNAL`)."""
 
@@ -44,6 +46,31 @@ class BadBlockLog:
     offset: int
     size: int
     shift: int
+
+
+@dataclass(frozen=True)
+class BitmapClaim:
+    """What one write-intent bitmap says: where redundancy may be out of step with the data.
+
+    Attributes:
+        array_uuid: 16 bytes, as stored; see `MemberClaim.stored_uuids`.
+        version: 3 (bits in the byte order of the host), 4, 5 (clustered), 6 (lockless).
+        events: of the superblocks with which it was written.
+        events_cleared: a member whose events are at least these missed nothing where no bit is set.
+        covered: how many bytes its bits are about [component bytes; RAID10: array bytes].
+        dirty: where a bit is set [component bytes; RAID10: array bytes].
+        unread: where bits could not be read [the same]; disjoint from `dirty`.
+        problem: why it cannot be relied on at all, one clause; empty: it can.
+    """
+
+    array_uuid: bytes
+    version: int
+    events: int
+    events_cleared: int
+    covered: int
+    dirty: Extents
+    unread: Extents = Extents()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,3 +141,11 @@ class MemberClaim:
         if 0 <= self.device_number < len(self.device_roles):
             return self.device_roles[self.device_number]
         return SPARE
+
+    @property
+    def stored_uuids(self) -> tuple[bytes, ...]:
+        """The array's uuid as it may be stored elsewhere, 16 bytes: 0.90 has words in the byte order of its host."""
+        words = [bytes.fromhex(word) for word in self.array_uuid.split(":")]
+        if self.metadata != "0.90":
+            return (b"".join(words),)
+        return b"".join(words), b"".join(word[::-1] for word in words)
