@@ -38,6 +38,21 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a member that left the array still holds of it: as it was when it left.
+
+    Attributes:
+        held: of the array's only geometry, or the new one in a reshape [component bytes of it].
+        held_before: of the old geometry in a reshape [component bytes of it].
+        proven: what of `held` was not written since, so that it is current.
+    """
+
+    held: Extents
+    held_before: Extents = Extents()
+    proven: Extents = Extents()
+
+
+@dataclass(frozen=True)
 class Member:
     """One image as the array sees it.
 
@@ -55,6 +70,7 @@ class Member:
         events: update counter of its superblock.
         updated: time of its last superblock update [microseconds since 1970].
         note: why it is set apart, one clause; empty for members that serve.
+        past: what a stale or faulty member still holds; None for all others.
     """
 
     path: str
@@ -69,6 +85,7 @@ class Member:
     events: int = 0
     updated: int = 0
     note: str = ""
+    past: Past | None = None
 
 
 class Direction(Enum):

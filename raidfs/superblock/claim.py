@@ -104,6 +104,8 @@ class MemberClaim:
         bitmap_offset: internal write-intent bitmap [member bytes], or None.
         bad_block_log: where the log lies, or None where there is none or it is declared empty.
         reshape: None when no reshape is active.
+        reshape_traces: what the superblock keeps of the last reshape that was ever recorded in it, verbatim; empty in
+            0.90, which forgets.
     """
 
     metadata: str
@@ -134,6 +136,7 @@ class MemberClaim:
     bitmap_offset: int | None
     bad_block_log: BadBlockLog | None
     reshape: ReshapeClaim | None
+    reshape_traces: bytes = b""
 
     @property
     def role(self) -> int:
