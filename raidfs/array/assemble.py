@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
 from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State
+from raidfs.array.past import proven_of, standing_of
 from raidfs.array.shape import Shape, shape_of
+from raidfs.array.unsynced import Intent, bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
-from raidfs.superblock.claim import FAULTY, JOURNAL, MemberClaim
-from raidfs.units import format_offset
+from raidfs.superblock.claim import FAULTY, JOURNAL, BitmapClaim, MemberClaim
+from raidfs.units import format_offset, format_size
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,15 @@ class Assembly:
     findings: tuple[Finding, ...]
 
 
-def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
+def assemble(
+    claimed: Sequence[Claimed], wanted: str | None = None, bitmaps: Sequence[tuple[str, BitmapClaim]] = ()
+) -> Assembly:
     """Decide what the array is.
 
     Args:
         claimed: one per superblock found, in the order in which the user named the images.
         wanted: uuid (or its beginning) or name of the array; needed only where the images hold several.
+        bitmaps: (path, bitmap) of files that hold a write-intent bitmap.
 
     Raises:
         AmbiguousArray: several arrays and none chosen.
@@ -55,6 +60,12 @@ def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
     try:
         before, reshape = _shapes(claim)
         members, findings = _seat(chosen, reference)
+        synced_size = claim.component_size or 0
+        serving = [member.state.serves for member in members]
+        intent, told = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
+        findings += told
+        members, told = _with_past(chosen, members, reference, intent)
+        findings += told
         foreign = [_foreign(each) for each in claimed if each not in chosen]
         members += foreign
         findings += [
@@ -69,7 +80,8 @@ def assemble(claimed: Sequence[Claimed], wanted: str | None = None) -> Assembly:
             size=_size(claim, before, reshape),
             members=tuple(members),
             reshape=reshape,
-            resync_offset=_capped(claim.resync_offset, claim.component_size or 0),
+            clean=claim.resync_offset is None,
+            unsynced=unsynced_of(claim, synced_size, intent),
             withheld=_withheld(chosen, reference),
             events=claim.events,
             updated=claim.updated,
@@ -196,6 +208,8 @@ def _judge(each: Claimed, reference: Claimed) -> Member:
     apart = _reason_apart(each, reference, role)
     if apart is not None:
         state, note = apart
+        if state in (State.STALE, State.FAULTY):
+            return _member_that_left(each, reference, member, state, note)
         return replace(
             member, role=role if role >= 0 else claim.role if claim.role >= 0 else None, state=state, note=note
         )
@@ -203,6 +217,45 @@ def _judge(each: Claimed, reference: Claimed) -> Member:
     if doubt:
         return replace(member, role=role, state=State.DAMAGED, note=f"{doubt}; its data are used only as doubtful ones")
     return replace(member, role=role)
+
+
+def _member_that_left(each: Claimed, reference: Claimed, member: Member, state: State, note: str) -> Member:
+    """Make the entry of a member that md threw out; its role is what it had then, whoever has its number now."""
+    roles = reference.claim.device_roles
+    number = each.claim.device_number
+    role = each.claim.role if each.claim.role >= 0 else roles[number] if 0 <= number < len(roles) else -1
+    if role < 0:
+        return replace(member, state=state, note=note)
+    standing = standing_of(each, reference.claim)
+    if isinstance(standing, str):
+        return replace(member, role=role, state=state, note=f"{note}, and {standing}")
+    return replace(
+        member,
+        role=role,
+        state=state,
+        data_offset=standing.data_offset,
+        new_data_offset=standing.new_data_offset,
+        note=note,
+        past=standing.past,
+    )
+
+
+def _with_past(
+    chosen: Sequence[Claimed], members: Sequence[Member], reference: Claimed, intent: Intent | None
+) -> tuple[list[Member], list[Finding]]:
+    """Add what is proven of the members that left, now that it is known who serves and what the bitmaps say."""
+    fresh = [each for each, member in zip(chosen, members, strict=True) if member.state.serves]
+    found, findings = [], []
+    for each, member in zip(chosen, members, strict=True):
+        if member.past is None:
+            found.append(member)
+            continue
+        proven = proven_of(each, reference, fresh, member.past.held, intent)
+        found.append(replace(member, past=replace(member.past, proven=proven)))
+        if proven:
+            text = f"{each.path} missed nothing in {format_size(proven.total)} of its data (write-intent bitmap)"
+            findings.append(Finding(Severity.NOTE, each.path, text))
+    return found, findings
 
 
 def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, str] | None:
@@ -216,6 +269,8 @@ def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, 
         return State.FAULTY, f"is marked faulty by {reference.path}, the freshest member (events {first.events})"
     if claim.events + 1 < first.events:
         return State.STALE, f"is stale: its events are {claim.events}, the freshest member has {first.events}"
+    if role < 0 and claim.role >= 0:
+        return State.STALE, f"is no longer listed by {reference.path}, the freshest member (events {first.events})"
     if role < 0:
         return State.SPARE, "is a spare: it holds no data of the array"
     shift = claim.reshape.new_offset if claim.reshape else 0

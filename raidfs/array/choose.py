@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raidfs.errors import AmbiguousArray, AssemblyError
 from raidfs.extents import Extents
-from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, MemberClaim
+from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, BitmapClaim, MemberClaim
 from raidfs.units import format_size
 
 _NO_ROLE = {SPARE: "a spare", FAULTY: "faulty", JOURNAL: "the journal"}
@@ -25,6 +25,7 @@ class Claimed:
         unsupported: features that raidfs refuses to guess about, one sentence each.
         doubt: why nothing on this member is sure, one clause; empty: nothing speaks against it.
         journal_empty: for a journal device: whether it holds nothing to replay; else None.
+        bitmap: what its write-intent bitmap says; None: it has none.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Claimed:
     unsupported: tuple[str, ...] = ()
     doubt: str = ""
     journal_empty: bool | None = None
+    bitmap: BitmapClaim | None = None
 
 
 def choose_array(claimed: Sequence[Claimed], wanted: str | None) -> list[Claimed]:

@@ -39,6 +39,25 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a member that left the array still holds of it: as it was when it left.
+
+    Attributes:
+        held: of the array's only geometry, or the new one in a reshape [component bytes of it].
+        held_before: of the old geometry in a reshape [component bytes of it].
+        proven: what of `held` was not written since, so that it is current.
+    """
+
+    held: Extents
+    held_before: Extents = Extents()
+    proven: Extents = Extents()
+
+    def __bool__(self) -> bool:
+        """Tell whether it holds anything at all."""
+        return bool(self.held or self.held_before)
+
+
+@dataclass(frozen=True)
 class Member:
     """One image as the array sees it.
 
@@ -57,6 +76,7 @@ class Member:
         updated: time of its last superblock update [microseconds since 1970].
         note: why it is set apart, one clause; empty for members that serve.
         write_mostly: of a mirror, read last: writes may reach it later than the others.
+        past: what a stale or faulty member still holds; None for all others.
     """
 
     path: str
@@ -72,6 +92,7 @@ class Member:
     updated: int = 0
     note: str = ""
     write_mostly: bool = False
+    past: Past | None = None
 
 
 class Direction(Enum):
@@ -117,7 +138,9 @@ class ArrayDescription:
         size: array bytes.
         members: all images, those that serve (at most one per role) and those set apart.
         reshape: or None.
-        resync_offset: parity is proven below this [component bytes]; None: everywhere.
+        clean: md had nothing in the middle of being written when it was stopped.
+        unsynced: where redundancy is not proven to agree with the data [component bytes]: after an unclean shutdown
+            what lies behind `resync_offset`, or those parts of it that a write-intent bitmap names.
         withheld: why no byte of the array may be served as sure, one sentence; empty: nothing speaks against it.
         events: of the freshest superblock.
         updated: time of the freshest superblock [microseconds since 1970].
@@ -131,7 +154,8 @@ class ArrayDescription:
     size: int
     members: tuple[Member, ...]
     reshape: Reshape | None = None
-    resync_offset: int | None = None
+    clean: bool = True
+    unsynced: Extents = Extents()
     withheld: str = ""
     events: int = 0
     updated: int = 0
@@ -165,7 +189,8 @@ class ArrayDescription:
 
     def _check_numbers(self) -> None:
         """Refuse what no array has and 64-bit arithmetic would stumble over."""
-        told = [("component size", self.component_size), ("resync offset", self.resync_offset or 0)]
+        told = [("component size", self.component_size)]
+        told += [("an offset of what is not in sync", offset) for offset in self.unsynced.boundaries().tolist()]
         if self.reshape is not None:
             told.append(("reshape position", self.reshape.position))
         for member in self.members:
@@ -213,8 +238,9 @@ class ArrayDescription:
 
     @property
     def sources(self) -> tuple[Member, ...]:
-        """Members whose bytes may enter the array: those that serve, by role."""
-        return tuple(member for _, member in sorted(self.serving.items()))
+        """Members whose bytes may enter the array: those that serve, by role, then those that left but hold some."""
+        past = [member for member in self.members if member.past is not None and member.role is not None]
+        return (*(member for _, member in sorted(self.serving.items())), *(each for each in past if each.past))
 
     def of_roles(self, roles: Iterable[int]) -> tuple[Member, ...]:
         """Return the members that serve these roles."""

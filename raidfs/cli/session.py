@@ -33,6 +33,8 @@ from raidfs.image.usage import users_of
 from raidfs.partition import partitions_of
 from raidfs.superblock import claim_of, md0, scan
 from raidfs.superblock.bad_blocks import read_bad_blocks
+from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
+from raidfs.superblock.claim import BitmapClaim
 from raidfs.superblock.found import Found
 from raidfs.superblock.journal import journal_is_empty
 from raidfs.units import format_offset
@@ -232,7 +234,13 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
         findings += told.findings
         claimed: list[Claimed] = []
         superblocks: dict[str, Found] = {}
+        bitmaps: list[tuple[str, BitmapClaim]] = []
         for path, image in images.items():
+            bitmap = read_bitmap_file(image)
+            if bitmap is not None:
+                bitmaps.append((path, bitmap))
+                findings.append(Finding(Severity.NOTE, path, f"{path} is a file with a write-intent bitmap"))
+                continue
             found, said = _scan_image(path, image, options)
             findings += said
             if found is not None:
@@ -240,7 +248,7 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
                 claimed.append(found[1])
         if not claimed:
             raise NoSuperblock(_nothing_found(list(paths)))
-        assembly = assemble(claimed, options.uuid)
+        assembly = assemble(claimed, options.uuid, bitmaps)
         assembly = replace(assembly, description=_bounded(assembly.description, images))
         array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options, told)
         array.assert_unchanged()
@@ -337,7 +345,9 @@ def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Fou
             message = f"{path}: the bad-block log ({bad_blocks.total} bytes) is ignored as asked"
             findings.append(Finding(Severity.WARNING, path, message))
             bad_blocks = Extents()
-    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported, doubt or _in_partition(image, found))
+    doubt = doubt or _in_partition(image, found)
+    bitmap = read_member_bitmap(image, claim)
+    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported, doubt, bitmap=bitmap)
     if claim.journal_tail is not None:
         claimed = replace(claimed, journal_empty=journal_is_empty(image, claim))
     return (found, claimed), findings

@@ -67,9 +67,9 @@ def chart_sections(
 
 def redundancy_of(description: ArrayDescription) -> Redundancy | None:
     """Return what the metadata say against all redundancy; None: nothing."""
-    if description.resync_offset is None:
+    if not description.unsynced:
         return None
-    return Redundancy(trust_map([(Extents.span(description.resync_offset, 1 << 62), Trust.UNPROVEN)]))
+    return Redundancy(trust_map([(description.unsynced, Trust.UNPROVEN)]))
 
 
 def _helped(

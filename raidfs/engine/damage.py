@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription, Member, State
+from raidfs.array.description import ArrayDescription, Member, Past, State
 from raidfs.block import BlockSource
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
@@ -52,7 +52,7 @@ def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes:
     flaws: list[Flaw] = []
     for source, (member, size) in enumerate(zip(members, sizes, strict=True)):
         flaws += _flaws_of_member(description, member, source, size)
-        flaws += _flaws_of_reshape(description, member, source)
+        flaws += (_flaws_of_reshape if member.state.serves else flaws_of_past)(description, member, source)
     return tuple(flaw for flaw in flaws if flaw.extents)
 
 
@@ -127,6 +127,22 @@ def _flaws_of_reshape(description: ArrayDescription, member: Member, source: int
     risk = at_risk_rows(description).shift(shift)
     reason = "the kernel may have rewritten this place without recording it"
     yield Flaw(source, risk, Trust.DOUBTFUL, reason, Side.BEFORE)
+
+
+def flaws_of_past(description: ArrayDescription, member: Member, source: int) -> Iterable[Flaw]:
+    """What speaks against a member that left, as a source of its role: it is old, and holds only its part."""
+    past = Past(Extents()) if member.past is None else member.past
+    end = max(member.data_offset, member.new_data_offset) + description.component_size
+    after = Side.ONLY if description.reshape is None else Side.AFTER
+    sides = [(after, member.new_data_offset, past.held, past.proven)]
+    if description.reshape is not None:
+        sides.append((Side.BEFORE, member.data_offset, past.held_before, Extents()))
+    for side, offset, held, proven in sides:
+        there = held.shift(offset)
+        reason = f"the member left the array (events {member.events}) and holds nothing of this"
+        yield Flaw(source, Extents.span(0, end).difference(there), Trust.NONE, reason, side)
+        reason = f"the member left the array (events {member.events}); this may have been written since"
+        yield Flaw(source, there.difference(proven.shift(offset)), Trust.DOUBTFUL, reason, side)
 
 
 def flaws_at(flaws: Iterable[Flaw], source: int, side: Side, offset: int) -> list[Flaw]:

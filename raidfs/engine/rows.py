@@ -129,7 +129,7 @@ def rows_of(members: Sequence[Member], flaws: Sequence[Flaw], section: Section) 
     """Lay the members and what is known against them over one geometry.
 
     Args:
-        members: the member of each source; of several with one role the first counts.
+        members: the member of each source; those that do not serve are left out.
         flaws: everything known against the sources.
         section: the geometry.
     """
@@ -137,7 +137,7 @@ def rows_of(members: Sequence[Member], flaws: Sequence[Flaw], section: Section) 
     trust = [NO_TRUST] * section.raid_disks
     for source, member in enumerate(members):
         role = member.role
-        if role is not None and role < section.raid_disks and lanes[role] is None:
+        if member.state.serves and role is not None and role < section.raid_disks and lanes[role] is None:
             offset = member.new_data_offset if section.side is Side.AFTER else member.data_offset
             lanes[role] = (source, offset)
             mine = [flaw for flaw in flaws if flaw.source == source and flaw.side in (None, section.side)]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
-from raidfs.engine.damage import Flaw
+from raidfs.engine.damage import Flaw, TrustMap, trust_map
 from raidfs.engine.health import Trust
 from raidfs.engine.rows import Judged, Rows, judge_rows
 from raidfs.extents import Extents
@@ -114,14 +114,14 @@ def walk(
         SourceError: a source is gone.
     """
     zeros = (0,) * len(Grade)
+    redundancy = trust_map([(description.unsynced, Trust.UNPROVEN)])
     walked = replace(walked, counts=(*walked.counts, *([zeros] * (len(geometries) - len(walked.counts)))))
     for section in range(walked.section, len(geometries)):
         rows = geometries[section]
         start, stop = rows.bounds
         start = max(start, walked.position)
         for judged in judge_rows(rows, sources, start, stop):
-            unproven_from = stop if description.resync_offset is None else description.resync_offset
-            walked = _add(walked, rows, judged, unproven_from, flaws)
+            walked = _add(walked, rows, judged, redundancy, flaws)
             yield walked
         walked = replace(walked, section=section + 1, position=-1, pending=-1)
         yield walked
@@ -138,13 +138,13 @@ def row_bytes(geometries: Sequence[Rows], walked: Walked | None = None) -> int:
     return total
 
 
-def _add(walked: Walked, rows: Rows, judged: Judged, unproven_from: int, flaws: Sequence[Flaw]) -> Walked:
+def _add(walked: Walked, rows: Rows, judged: Judged, redundancy: TrustMap, flaws: Sequence[Flaw]) -> Walked:
     """Add one batch."""
     verdict, section = judged.verdict, walked.section
     if walked.pending <= Grade.AGREES and (verdict == AGREES).all() and (judged.absent == NOBODY).all():
         return _all_agree(walked, rows, judged)
     height = judged.start + np.arange(len(verdict), dtype=np.int64) * SECTOR
-    proven = height < unproven_from
+    proven = redundancy.at(height) == Trust.SURE
     grade = np.where(proven, np.uint8(Grade.WRONG), np.uint8(Grade.STALE))
     grade[verdict == UNCHECKED] = Grade.UNCHECKED
     agrees = verdict == AGREES

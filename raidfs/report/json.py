@@ -32,7 +32,7 @@ def as_data(facts: Facts) -> dict[str, Any]:
             "component_size": description.component_size,
             "size": description.size,
             "events": description.events,
-            "clean": description.resync_offset is None,
+            "clean": description.clean,
             "missing_roles": list(description.missing_roles),
         },
         "reshape": None if description.reshape is None else _reshape(description, description.reshape, facts.undecided),

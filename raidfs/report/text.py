@@ -51,13 +51,22 @@ def _title(description: ArrayDescription) -> str:
 def _shapes(description: ArrayDescription, facts: Facts) -> list[str]:
     reshape = description.reshape
     if reshape is None:
-        state = "clean" if description.resync_offset is None else "NOT CLEAN: parity may be stale"
-        return [f"Shape     {_shape(description.shape)}; no reshape; {state}"]
+        return [f"Shape     {_shape(description.shape)}; no reshape; {_cleanness(description)}"]
     return [
         f"Reshape   from {_shape(reshape.before)}",
         f"          to   {_shape(reshape.after)}",
         f"Position  {_position(description, reshape, exact=not facts.undecided)}",
     ]
+
+
+def _cleanness(description: ArrayDescription) -> str:
+    if description.clean:
+        return "clean"
+    unsynced = description.unsynced.total
+    if not unsynced:
+        return "not clean, but nothing was being written"
+    where = f" in {format_size(unsynced)} of each member" if unsynced < description.component_size else ""
+    return f"NOT CLEAN: parity may be stale{where}"
 
 
 def _shape(shape: Shape) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raidfs.extents import Extents
+
 SPARE, FAULTY, JOURNAL = -1, -2, -3
 """Entries of `MemberClaim.device_roles` that are no role (`md_p.h: MD_DISK_ROLE_SPARE`, `_FAULTY`, `_JOURNAL`)."""
 
@@ -47,6 +49,31 @@ class BadBlockLog:
 
 
 @dataclass(frozen=True)
+class BitmapClaim:
+    """What one write-intent bitmap says: where redundancy may be out of step with the data.
+
+    Attributes:
+        array_uuid: 16 bytes, as stored; see `MemberClaim.stored_uuids`.
+        version: 3 (bits in the byte order of the host), 4, 5 (clustered), 6 (lockless).
+        events: of the superblocks with which it was written.
+        events_cleared: a member whose events are at least these missed nothing where no bit is set.
+        covered: how many bytes its bits are about [component bytes; RAID10: array bytes].
+        dirty: where a bit is set [component bytes; RAID10: array bytes].
+        unread: where bits could not be read [the same]; disjoint from `dirty`.
+        problem: why it cannot be relied on at all, one clause; empty: it can.
+    """
+
+    array_uuid: bytes
+    version: int
+    events: int
+    events_cleared: int
+    covered: int
+    dirty: Extents
+    unread: Extents = Extents()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class MemberClaim:
     """What one member's superblock says about itself and the array.
 
@@ -77,6 +104,8 @@ class MemberClaim:
         bitmap_offset: internal write-intent bitmap [member bytes], or None.
         bad_block_log: where the log lies, or None where there is none or it is declared empty.
         reshape: None when no reshape is active.
+        reshape_traces: what the superblock keeps of the last reshape that was ever recorded in it, verbatim; empty in
+            0.90, which forgets.
     """
 
     metadata: str
@@ -107,6 +136,7 @@ class MemberClaim:
     bitmap_offset: int | None
     bad_block_log: BadBlockLog | None
     reshape: ReshapeClaim | None
+    reshape_traces: bytes = b""
 
     @property
     def role(self) -> int:
@@ -114,3 +144,11 @@ class MemberClaim:
         if 0 <= self.device_number < len(self.device_roles):
             return self.device_roles[self.device_number]
         return SPARE
+
+    @property
+    def stored_uuids(self) -> tuple[bytes, ...]:
+        """The array's uuid as it may be stored elsewhere, 16 bytes: 0.90 has words in the byte order of its host."""
+        words = [bytes.fromhex(word) for word in self.array_uuid.split(":")]
+        if self.metadata != "0.90":
+            return (b"".join(words),)
+        return b"".join(words), b"".join(word[::-1] for word in words)

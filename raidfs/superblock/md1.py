@@ -34,6 +34,8 @@ _SMALLEST_DATA = 10 * SECTOR
 _SPECIAL_ROLES = {0xFFFF: SPARE, 0xFFFE: FAULTY, 0xFFFD: JOURNAL}
 _FIRST_NO_ROLE = 0xFF00
 _WRITE_MOSTLY = 1
+_RESHAPE_FIELDS = slice(TABLE.field("new_level").offset, TABLE.field("new_offset").offset)
+"""Those that all members have alike."""
 
 
 def offsets(size: int) -> Iterator[tuple[int, str]]:
@@ -221,6 +223,7 @@ def claim(found: Found) -> MemberClaim:
         bitmap_offset=found.offset + record.quantity("bitmap_offset") if has_bitmap else None,
         bad_block_log=_bad_block_log(record, found.offset),
         reshape=_reshape(record),
+        reshape_traces=found.raw[_RESHAPE_FIELDS].ljust(_RESHAPE_FIELDS.stop - _RESHAPE_FIELDS.start, b"\0"),
     )
 
 

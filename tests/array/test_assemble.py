@@ -132,8 +132,10 @@ def test_a_member_under_recovery_serves_as_far_as_it_came() -> None:
 
 
 def test_an_array_that_is_not_clean() -> None:
-    assert assemble(members(resync_offset=0)).description.resync_offset == 0
-    assert assemble(members(resync_offset=1 << 62)).description.resync_offset == 10 * 65536
+    whole, rest = Extents.span(0, 10 * 65536), Extents.span(65536, 10 * 65536)
+    for offset, unsynced in ((None, Extents()), (0, whole), (65536, rest), (1 << 72, Extents())):
+        description = assemble(members(resync_offset=offset)).description
+        assert (description.clean, description.unsynced) == (offset is None, unsynced)
 
 
 # Two for one role --------------------------------------------------------------------------------------------------

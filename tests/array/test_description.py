@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State
 from raidfs.array.shape import Level, Shape
 from raidfs.errors import InconsistentDescription
+from raidfs.extents import Extents
 from tests.oracle.at_risk import Reshape as Recorded
 from tests.support.reshapes import described, reshapes
 from tests.support.samples import SAMPLES, sample
@@ -95,8 +96,8 @@ def test_sizes_can_be() -> None:
     huge = 1 << 62
     with pytest.raises(InconsistentDescription, match="component size is"):
         replace(plain_description(), component_size=huge, size=huge * 3)
-    with pytest.raises(InconsistentDescription, match="resync offset is -1 bytes"):
-        replace(plain_description(), resync_offset=-1)
+    with pytest.raises(InconsistentDescription, match="an offset of what is not in sync is -1 bytes"):
+        replace(plain_description(), unsynced=Extents([(-1, 5)]))
     with pytest.raises(InconsistentDescription, match="reshape position is"):
         growing(huge // STRIPE * STRIPE)
 

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raidfs.array.description import ArrayDescription, State
-from raidfs.engine.damage import NO_TRUST, Flaw, flaws_at, known_flaws, trust_map
+from raidfs.array.description import ArrayDescription, Past, State
+from raidfs.engine.damage import NO_TRUST, Flaw, flaws_at, flaws_of_past, known_flaws, trust_map
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Side
@@ -51,6 +51,30 @@ def test_beyond_its_recovery_offset_a_member_has_nothing() -> None:
     assert told(description) == [(1, [(START + 4096, SIZE)], Trust.NONE, "beyond the member's recovery offset")]
     done = with_member(plain_description(), 1, state=State.RECOVERING, recovered_to=8 * 4096)
     assert told(done) == []
+
+
+def test_a_member_that_left_is_doubtful_but_for_what_is_proven() -> None:
+    past = Past(Extents.span(0, 8192), Extents(), Extents.span(4096, 8192))
+    description = with_member(plain_description(), 1, state=State.STALE, past=past, events=7)
+    flaws = list(flaws_of_past(description, description.members[1], 5))
+    assert [(flaw.source, list(flaw.extents), flaw.trust, flaw.side) for flaw in flaws] == [
+        (5, [(0, START), (START + 8192, SIZE)], Trust.NONE, Side.ONLY),
+        (5, [(START, START + 4096)], Trust.DOUBTFUL, Side.ONLY),
+    ]
+    assert "may have been written since" in flaws[1].reason
+
+
+def test_a_member_that_left_in_a_reshape_has_its_part_of_each_side() -> None:
+    array = sample("growing")
+    description = describe(array)
+    (old, new) = (description.members[0].data_offset, description.members[0].new_data_offset)
+    past = Past(Extents.span(0, 4096), Extents.span(8192, 12288))
+    description = with_member(description, 0, state=State.FAULTY, past=past)
+    flaws = [flaw for flaw in flaws_of_past(description, description.members[0], 0) if flaw.trust is Trust.DOUBTFUL]
+    assert [(list(flaw.extents), flaw.side) for flaw in flaws] == [
+        ([(new, new + 4096)], Side.AFTER),
+        ([(old + 8192, old + 12288)], Side.BEFORE),
+    ]
 
 
 def test_a_damaged_superblock_makes_its_member_doubtful() -> None:

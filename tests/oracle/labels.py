@@ -50,6 +50,7 @@ class Label:
         device_roles: by device number, with md's words for spare (0xffff) and faulty (0xfffe).
         after, position, backwards: of a reshape. events: counter. resync_offset: None when clean.
         array_uuid: 16 bytes. order: byte order of the host (0.90).
+        bitmap: content of the internal write-intent bitmap; empty: there is none.
     """
 
     metadata: str
@@ -63,6 +64,7 @@ class Label:
     resync_offset: int | None = None
     array_uuid: bytes = bytes(range(16))
     order: ByteOrder = "<"
+    bitmap: bytes = b""
 
     def superblock(self, place: Placement) -> Superblock:
         """The superblock of one member."""
@@ -100,7 +102,13 @@ class Label:
             bad_block_offset=-LOG_SIZE if self.metadata == "1.0" else LOG_SIZE,
             bad_block_size=LOG_SIZE,
             bad_blocks=place.bad_blocks,
+            bitmap_offset=self.bitmap_offset if self.bitmap else 0,
         )
+
+    @property
+    def bitmap_offset(self) -> int:
+        """Where the bitmap lies, from the superblock: behind the log of 1.1 and 1.2, before that of 1.0."""
+        return {"0.90": 4096, "1.0": -3 * LOG_SIZE}.get(self.metadata, 2 * LOG_SIZE)
 
     def blocks(self, place: Placement) -> list[Block]:
         """The metadata of one member, to be written at those member offsets.
@@ -112,10 +120,11 @@ class Label:
         offset = superblock_offset(self.metadata, place.device_size)
         if self.metadata != "0.90":
             log = build_bad_block_log(sb)
-            return [(offset, build_v1(sb, offset)), (offset + sb.bad_block_offset, log)]
+            found = [(offset, build_v1(sb, offset)), (offset + sb.bad_block_offset, log)]
+            return [*found, (offset + self.bitmap_offset, self.bitmap)]
         if place.data_offset or place.new_data_offset or place.bad_blocks or place.recovered_to is not None:
             raise ValueError("version 0.90 has neither data offsets nor bad blocks nor a recovery offset")
-        return [(offset, build_v0(replace(sb, bad_block_size=0), self.order))]
+        return [(offset, build_v0(replace(sb, bad_block_size=0), self.order)), (offset + 4096, self.bitmap)]
 
 
 def device_size(component_size: int, *offsets: int) -> int:

@@ -200,6 +200,7 @@ def _v0_state(sb: Superblock) -> list[int]:
     """Words 32 to 37: time, state bits, then the counts of active, working, failed and spare devices."""
     active = sum(role < JOURNAL for role in sb.device_roles)
     clean = 1 if sb.resync_offset is None else 0
+    clean |= 1 << 8 if sb.bitmap_offset else 0
     return [sb.updated // 1_000_000, clean, active, active, sb.raid_disks - active, 0]
 
 

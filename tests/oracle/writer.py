@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from random import Random
 
+from tests.oracle.bitmap import Bitmap
 from tests.oracle.labels import Label, device_size
 from tests.oracle.layouts import Geometry
 from tests.oracle.member import NEW, OLD, STALE, SimulatedMember
@@ -42,6 +43,7 @@ class Simulation:
         component_size: [bytes]. position: of the reshape, as recorded [array bytes]. progress: how far it really is.
         members: every member there ever was, by device number; failed ones keep the image of their last moment.
         roles: the working member of each role. events: update counter. resync_offset: to be recorded, None for clean.
+        bitmap: the write-intent bitmap, or None.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Simulation:
         self.roles: dict[int, SimulatedMember] = {}
         self.events = 0
         self.resync_offset: int | None = None
+        self.bitmap: Bitmap | None = None
         self.after: Geometry | None = None
         self.backwards = False
         self.position = self.progress = 0
@@ -157,11 +160,23 @@ class Simulation:
             resync_offset=self.resync_offset,
             array_uuid=self.array_uuid,
             order=self.order,
+            bitmap=b"" if self.bitmap is None else self.bitmap.build(self.array_uuid, self.events),
         )
         for role, member in self.roles.items():
             if only is None or role in only:
                 for offset, block in label.blocks(member.placement):
                     member.image[offset : offset + len(block)] = block
+
+    def keep_bitmap(self, chunk: int) -> None:
+        """From now on the array has a write-intent bitmap."""
+        self.bitmap = Bitmap(chunk, self.component_size, events_cleared=self.events)
+        self.checkpoint()
+
+    def settle(self) -> None:
+        """All writes come to their end."""
+        if self.bitmap is not None:
+            self.bitmap.settle(self.events, degraded=len(self.roles) < self.geometry.raid_disks)
+        self.checkpoint()
 
     def add(self, role: int, data_offset: int) -> SimulatedMember:
         """Put a device full of random bytes into a role."""
@@ -307,6 +322,8 @@ class Simulation:
         row, k = divmod(number, geometry.data_disks)
         at = row * geometry.chunk + start
         stripe = geometry.stripe(row)
+        if self.bitmap is not None:
+            self.bitmap.intend(at, at + len(data))
         former = bytes(self.content[side][offset : offset + len(data)])
         self.content[side][offset : offset + len(data)] = data
         cells = self._cells(side, geometry, row, start, start + len(data))

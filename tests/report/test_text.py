@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.array.shape import Level
 from raidfs.engine.account import Account
+from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.report.facts import Facts, gather
 from raidfs.report.text import MOST_LINES, render_text, sentence
@@ -120,7 +121,12 @@ def test_a_healthy_array() -> None:
 
 
 def test_an_array_that_is_not_clean() -> None:
-    assert any("NOT CLEAN" in line for line in lines_of(replace(plain_description(), resync_offset=0)))
+    def shape_with(unsynced: Extents) -> str:
+        return lines_of(replace(plain_description(), clean=False, unsynced=unsynced))[1]
+
+    assert shape_with(Extents.span(0, 32768)).endswith("; NOT CLEAN: parity may be stale")
+    assert shape_with(Extents.span(0, 8192)).endswith("; NOT CLEAN: parity may be stale in 8 KiB of each member")
+    assert shape_with(Extents()).endswith("; not clean, but nothing was being written")
 
 
 @pytest.mark.parametrize("name", ["growing", "shrinking", "in-place"])

@@ -63,7 +63,7 @@ def claimed(number: int, path: str | None = None, **changes: Any) -> Claimed:
     """
     own = {
         name: changes.pop(name)
-        for name in ("size", "bad_blocks", "unsupported", "doubt", "journal_empty")
+        for name in ("size", "bad_blocks", "unsupported", "doubt", "journal_empty", "bitmap")
         if name in changes
     }
     told = {"device_number": number, "device_uuid": str(number), **changes}

@@ -67,7 +67,8 @@ def describe(array: Simulation, *, without: Collection[int] = ()) -> ArrayDescri
         size=array.size,
         members=members,
         reshape=reshape,
-        resync_offset=array.resync_offset,
+        clean=array.resync_offset is None,
+        unsynced=Extents() if array.resync_offset is None else Extents.span(array.resync_offset, array.component_size),
         events=array.events,
     )
 

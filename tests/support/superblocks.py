@@ -38,6 +38,7 @@ _CAPTURES = {
     "journal": ("j-r5-journal-dirty", 3, 25165824, 4096),
     "linear": ("s-linear", 0, 10485760, 4096),
     "bitmap": ("s-r5-dirty-bitmap", 0, 16777216, 4096),
+    "bitmap-degraded": ("w-r5-degraded-dirty-bitmap", 0, 18874368, 4096),
     "ppl": ("s-r5-ppl", 0, 16777216, 4096),
     "chunk": ("f-r5-chunk-64to128-12", 0, 25165824, 4096),
     "zones": ("s-r0-zones", 2, 12582912, 4096),
