@@ -71,11 +71,22 @@ def trace_verify(folder: Path, members: list[Path]) -> Trace:
     return trace(folder, members, *RAIDFS, "verify", "--state", folder / "state", *members)
 
 
+def trace_needs(folder: Path, members: list[Path]) -> Trace:
+    """Trace it where there is something to be asked for."""
+    half = folder / "half.map"
+    half.write_text("0 + 1\n0 0x800000 +\n0x800000 0x1000 -\n0x801000 0x10000000 +\n")
+    maps = [word for member in members[:2] for word in ("--mapfile", f"{member}={half}")]
+    found = trace(folder, members, *RAIDFS, "needs", *maps, *members, "-o", folder / "needs")
+    assert list((folder / "needs").iterdir())
+    return found
+
+
 TRACED: dict[str, Callable[[Path, list[Path]], Trace]] = {
     "examine": trace_examine,
     "explain": trace_explain,
     "export": trace_export,
     "mount": trace_mount,
+    "needs": trace_needs,
     "umount": trace_umount,
     "verify": trace_verify,
 }

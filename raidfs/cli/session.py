@@ -192,7 +192,7 @@ class OpenArray:
     @cached_property
     def _told_flaws(self) -> tuple[Flaw, ...]:
         return tuple(
-            Flaw(source, each.extents, Trust.NONE, each.reason)
+            Flaw(source, each.extents, Trust.NONE, each.reason, curable=True)
             for source, (_, image) in enumerate(self.serving)
             for each in self._told.about(image.path)
         )

@@ -171,7 +171,10 @@ class ArraySource:
 
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""
-        flaws = [Flaw(source, extents, Trust.NONE, reason) for source, extents, reason in failures]
+        flaws = [
+            Flaw(source, extents, Trust.NONE, reason, curable=reason == UNREADABLE)
+            for source, extents, reason in failures
+        ]
         with self._learning:
             known = merged_flaws(self._sight.flaws, self._n_fixed, flaws)
             self._sight = self._look(known, self._sight.generation + 1)

@@ -56,7 +56,7 @@ def chart_sections(
         members: the member of each source; of several with one role the first is preferred.
         flaws: everything known against the sources.
     """
-    known = _Known(flaws)
+    known = Known(flaws)
     redundancy = redundancy_of(description)
     charts: list[SectionChart] = []
     for section in sections_of(description):
@@ -73,7 +73,7 @@ def redundancy_of(description: ArrayDescription) -> Redundancy | None:
 
 
 def _helped(
-    description: ArrayDescription, members: Sequence[Member], chart: SectionChart, known: _Known
+    description: ArrayDescription, members: Sequence[Member], chart: SectionChart, known: Known
 ) -> list[SectionChart]:
     """Cut the new side of a reshape where the new geometry alone does not suffice, and chart both together there."""
     section = chart.section
@@ -112,7 +112,7 @@ def _insufficient(chart: SectionChart, joint: Codewords) -> Extents:
 
 
 @dataclass
-class _Known:
+class Known:
     """The trust in each source on each side [image bytes], laid together once."""
 
     flaws: Sequence[Flaw]
@@ -129,11 +129,9 @@ class _Known:
         return self._maps[key]
 
 
-def _chart(section: Section, codewords: Codewords, known: _Known) -> SectionChart:
+def _chart(section: Section, codewords: Codewords, known: Known) -> SectionChart:
     """Lay what is known over the codewords of a run of the array."""
-    columns = [_of_lane(lane, known.of_lane(lane)) for lane in codewords.lanes]
-    columns += [_Column(each.trust, each.origin, each.step, None) for each in codewords.conditions]
-    start, states, span_state = _spans(codewords, codewords.numbers(section.array_start, section.array_stop), columns)
+    start, states, span_state = spans_of(section, codewords, (known,))
     n_lanes = len(codewords.lanes)
     recipes = tuple(
         tuple(recipes_for(pattern, state[:n_lanes], state[n_lanes:]) for pattern in codewords.patterns)
@@ -180,16 +178,27 @@ class _Column:
         return trust
 
 
-def _of_lane(lane: Lane, trust: TrustMap) -> _Column:
-    return _Column(trust, lane.image_origin, lane.step, lane.held)
-
-
-def _spans(
-    codewords: Codewords, numbers: tuple[int, int], columns: Sequence[_Column]
+def spans_of(
+    section: Section, codewords: Codewords, known: Sequence[Known]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]:
-    """Cut a run of codewords where any trust changes."""
+    """Cut a run of codewords where any trust changes.
+
+    Args:
+        section: the run.
+        codewords: how they lie on the sources.
+        known: what is known against the sources; of several the states hold the lanes of each, one after the other.
+
+    Returns:
+        span_start, states (the lanes, then the conditions) and span_state; see `SectionChart`.
+    """
+    columns = [
+        _Column(each.of_lane(lane), lane.image_origin, lane.step, lane.held)
+        for each in known
+        for lane in codewords.lanes
+    ]
+    columns += [_Column(each.trust, each.origin, each.step, None) for each in codewords.conditions]
     size = codewords.symbol_size
-    first, last = numbers
+    first, last = codewords.numbers(section.array_start, section.array_stop)
     cuts = np.concatenate([each.cuts(size, first, last) for each in columns])
     start = np.unique(np.concatenate(([first * size], cuts[(cuts > first * size) & (cuts < last * size)])))
     trust = np.stack([each.at(size, start) for each in columns], axis=1)

@@ -32,6 +32,7 @@ class Flaw:
         trust: what is left of the trust in them, never SURE.
         reason: one clause for `explain`.
         side: the geometry for which it holds; None: for all.
+        curable: what is missing may still be on the original of the image: a bad sector, a part not copied.
     """
 
     source: int
@@ -39,6 +40,7 @@ class Flaw:
     trust: Trust
     reason: str
     side: Side | None = None
+    curable: bool = False
 
 
 def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes: Sequence[int]) -> tuple[Flaw, ...]:
@@ -66,7 +68,7 @@ def unread_flaws(sources: Sequence[BlockSource], told: Sequence[Flaw]) -> tuple[
         gone = [flaw.extents for flaw in told if flaw.source == number and flaw.trust is Trust.NONE and not flaw.side]
         rest = source.known_losses(0, source.size).difference(Extents().union(*gone))
         if rest:
-            flaws.append(Flaw(number, rest, Trust.NONE, UNREADABLE))
+            flaws.append(Flaw(number, rest, Trust.NONE, UNREADABLE, curable=True))
     return tuple(flaws)
 
 
@@ -102,7 +104,7 @@ def _flaws_of_member(description: ArrayDescription, member: Member, source: int,
     """What the member's own state says against it."""
     end = max(member.data_offset, member.new_data_offset) + description.component_size
     everything = Extents.span(0, max(end, size))
-    yield Flaw(source, Extents.span(size, end), Trust.NONE, f"the image ends at {size} bytes")
+    yield Flaw(source, Extents.span(size, end), Trust.NONE, f"the image ends at {size} bytes", curable=True)
     yield Flaw(source, member.bad_blocks, Trust.NONE, "in the member's bad-block log")
     if member.state is State.DAMAGED:
         yield Flaw(source, everything, Trust.DOUBTFUL, member.note)

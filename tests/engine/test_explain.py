@@ -34,16 +34,19 @@ def test_the_named_places_give_the_byte(data: st.DataObject, name: str) -> None:
     assert (found.stripe_number, found.chunk_offset) == (at // geometry.stripe_size, at % geometry.chunk)
     assert found.symbol == f"D{at // geometry.chunk % geometry.data_disks}"
     assert (found.side is Side.AFTER) == (new and array.after is not None)
-    assert len(found.used) + len(found.unused) == geometry.raid_disks
-    if found.health is Health.LOST:
-        assert found.used == ()
+    here = [place for place in (*found.used, *found.unused) if place.side is found.side]
+    assert len(here) == geometry.raid_disks
+    assert {place.side for place in (*found.used, *found.unused)} <= {found.side, Side.BEFORE}
+    if found.health > Health.UNPROVEN:
+        assert all(place.flaws for place in here if place.source is None)
+        assert (found.used == ()) == (found.health is Health.LOST)
         return
     value = 0
     for place in found.used:
         assert place.source is not None
         assert place.image_offset is not None
         member = array.roles[roles[place.source]]
-        offset = member.new_data_offset if new else member.data_offset
+        offset = member.new_data_offset if place.side is Side.AFTER else member.data_offset
         assert place.image_offset == offset + place.component_offset
         assert place.flaws == ()
         value ^= gf_mul(place.coefficient, member.image[place.image_offset])

@@ -1,0 +1,130 @@
+"""Which unreadable sectors matter: those whose rescue turns bytes that are withheld into bytes that are served.
+
+A disk that dies should be read where it helps and nowhere else. A bad sector that the redundancy makes up for is not
+worth the wear; nor is one whose codeword stays lost whatever is rescued of it. A lane *matters* to a codeword if there
+is a set of other curable lanes (perhaps none) such that, with these rescued, rescuing it too serves one symbol more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.engine.chart import Known, SectionChart, spans_of
+from raidfs.engine.codewords import Codewords, Pattern
+from raidfs.engine.damage import Flaw
+from raidfs.engine.health import Health
+from raidfs.engine.recipes import recipes_for
+from raidfs.extents import Extents
+
+_MOST_LANES = 10
+"""Curable lanes of one codeword of which every subset is tried; of more, all count as needed."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What should be rescued of one source.
+
+    Attributes:
+        source: index.
+        extents: [image bytes].
+        unreadable: everything of it that is curable [image bytes].
+    """
+
+    source: int
+    extents: Extents
+    unreadable: Extents
+
+
+def needs_of(charts: Sequence[SectionChart], flaws: Sequence[Flaw]) -> list[Need]:
+    """Find what of each source should be rescued; sources of which nothing should be are in the list too.
+
+    Args:
+        charts: the array's sections.
+        flaws: everything known against the sources.
+    """
+    cured = Known([flaw for flaw in flaws if not flaw.curable])
+    found: dict[int, list[NDArray[np.int64]]] = {flaw.source: [] for flaw in flaws if flaw.curable}
+    for chart in charts:
+        for source, ranges in _needed(chart, Known(flaws), cured):
+            found[source].append(ranges)
+    needs = []
+    for source, pieces in sorted(found.items()):
+        unreadable = Extents().union(*(flaw.extents for flaw in flaws if flaw.source == source and flaw.curable))
+        wanted = Extents(np.concatenate(pieces)) if pieces else Extents()
+        needs.append(Need(source, wanted.intersection(unreadable), unreadable))
+    return needs
+
+
+def _needed(chart: SectionChart, known: Known, cured: Known) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield (source, int64 (k, 2) ranges [image bytes]): cells of a section that should be rescued."""
+    codewords, size = chart.codewords, chart.codewords.symbol_size
+    span_start, states, span_state = spans_of(chart.section, codewords, (known, cured))
+    _, last = codewords.numbers(chart.section.array_start, chart.section.array_stop)
+    matters = [_lanes_that_matter(codewords, state) for state in states.tolist()]
+    stops = np.append(span_start[1:], last * size)
+    wanted = np.array([any(rows) for rows in matters], dtype=np.bool_)[span_state]
+    for start, stop, state in zip(
+        span_start[wanted].tolist(), stops[wanted].tolist(), span_state[wanted].tolist(), strict=True
+    ):
+        numbers = np.arange(start // size, -(-stop // size), dtype=np.int64)
+        low = np.maximum(start, numbers * size) - numbers * size
+        high = np.minimum(stop, (numbers + 1) * size) - numbers * size
+        for lane in sorted({lane for lanes in matters[state] for lane in lanes}):
+            whose = np.array([lane in lanes for lanes in matters[state]], dtype=np.bool_)[numbers % codewords.period]
+            origin = codewords.lanes[lane].image_origin + numbers[whose] * codewords.lanes[lane].step
+            yield codewords.lanes[lane].source, np.stack((origin + low[whose], origin + high[whose]), axis=1)
+
+
+def _lanes_that_matter(codewords: Codewords, state: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the lanes that matter in a state, by codeword of the period."""
+    n = len(codewords.lanes)
+    now, then, conditions = state[:n], state[n : 2 * n], state[2 * n :]
+    curable = [lane for lane in range(n) if then[lane] < now[lane]]
+    if not curable:
+        return [()] * codewords.period
+    return [_matter(pattern, now, then, conditions, curable) for pattern in codewords.patterns]
+
+
+def _matter(
+    pattern: Pattern, now: Sequence[int], then: Sequence[int], conditions: Sequence[int], curable: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the lanes that matter in one codeword.
+
+    Args:
+        pattern: its ways.
+        now: trust in each lane.
+        then: the same once everything was rescued.
+        conditions: trust in each condition.
+        curable: lanes that are worth more then.
+    """
+    used = {place.lane for way in pattern for places in way.places for place in places}
+    failing = [lane for lane in curable if lane in used]
+    if not failing or _served(pattern, now, conditions) == _served(pattern, then, conditions):
+        return ()
+    if len(failing) > _MOST_LANES:
+        return tuple(failing)
+    served = {
+        frozenset(rescued): _served(pattern, _rescued(now, then, rescued), conditions)
+        for count in range(len(failing) + 1)
+        for rescued in combinations(failing, count)
+    }
+    return tuple(
+        lane
+        for lane in failing
+        if any(served[others | {lane}] > n_symbols for others, n_symbols in served.items() if lane not in others)
+    )
+
+
+def _rescued(now: Sequence[int], then: Sequence[int], lanes: Sequence[int]) -> list[int]:
+    """Return the trust in each lane once some were rescued."""
+    return [then[lane] if lane in lanes else trust for lane, trust in enumerate(now)]
+
+
+def _served(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int]) -> int:
+    """Count the symbols that are served by default."""
+    return sum(recipe.health <= Health.UNPROVEN for recipe in recipes_for(pattern, lanes, conditions))
