@@ -7,14 +7,14 @@ set apart stays in the description, with its reason.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
-from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State
+from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
 from raidfs.array.past import proven_of, standing_of
-from raidfs.array.shape import Shape, shape_of
+from raidfs.array.reshaping import disagreement, half_finished, offsets_of, quiet_of, shapes_of, usual_move
+from raidfs.array.shape import Shape
 from raidfs.array.unsynced import Intent, bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
@@ -58,9 +58,14 @@ def assemble(
     if reference.unsupported:
         raise UnsupportedMetadata(f"{reference.path}: {reference.unsupported[0]}")
     try:
-        before, reshape = _shapes(claim)
+        before, reshape = shapes_of(claim)
+        shapes = (reshape.before, reshape.after) if reshape else (before,)
         members, findings = _seat(chosen, reference)
-        synced_size = claim.component_size or 0
+        own_sizes = [member.component_size or 0 for member in members if member.state.serves]
+        component_size = claim.component_size or max(own_sizes, default=0)
+        synced_size = component_size
+        if before.counts_in_array_bytes:
+            synced_size = usable_size(shapes, [component_size] * max(shape.raid_disks for shape in shapes))
         serving = [member.state.serves for member in members]
         intent, told = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
         findings += told
@@ -75,11 +80,11 @@ def assemble(
             uuid=claim.array_uuid,
             name=claim.array_name,
             metadata=claim.metadata,
-            shape=reshape.after if reshape else before,
-            component_size=claim.component_size or 0,
-            size=_size(claim, before, reshape),
+            shape=shapes[-1],
+            component_size=component_size,
+            size=usable_size(shapes, _component_sizes(members, shapes, component_size)),
             members=tuple(members),
-            reshape=reshape,
+            reshape=reshape and replace(reshape, quiet=quiet_of(reshape, _claims_that_serve(chosen, members))),
             clean=claim.resync_offset is None,
             unsynced=unsynced_of(claim, synced_size, intent),
             withheld=_withheld(chosen, reference),
@@ -93,23 +98,15 @@ def assemble(
     return Assembly(description, reference, tuple(findings))
 
 
-def _shapes(claim: MemberClaim) -> tuple[Shape, Reshape | None]:
-    """Read the shape or shapes; during a reshape raid_disks is the new number, the rest of the static fields old."""
-    told = claim.reshape
-    if told is None:
-        return shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks), None
-    before = shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks - told.delta_disks)
-    after = shape_of(claim.level, told.new_layout, told.new_chunk_size, claim.raid_disks)
-    direction = Direction.BACKWARD if told.backwards else Direction.FORWARD
-    return before, Reshape(before, after, told.position, direction)
+def _component_sizes(members: Sequence[Member], shapes: Sequence[Shape], component_size: int) -> list[int]:
+    """Return what each role's member gives; of one that is missing, as much as the largest."""
+    own = {member.role: member.component_size for member in members if member.state.serves}
+    return [own.get(role) or component_size for role in range(max(shape.raid_disks for shape in shapes))]
 
 
-def _size(claim: MemberClaim, before: Shape, reshape: Reshape | None) -> int:
-    """Array bytes in force (`raid5.c: raid5_size`)."""
-    rows = claim.component_size or 0
-    for shape in (reshape.after, before) if reshape else (before,):
-        rows -= rows % shape.chunk_size
-    return rows * min(shape.n_data for shape in ((before, reshape.after) if reshape else (before,)))
+def _claims_that_serve(chosen: Sequence[Claimed], members: Sequence[Member]) -> list[MemberClaim]:
+    """Return the claims of the members that serve; `members` begins with those of `chosen`."""
+    return [each.claim for each, member in zip(chosen, members, strict=False) if member.state.serves]
 
 
 def _capped(offset: int | None, component_size: int) -> int | None:
@@ -121,6 +118,7 @@ def _capped(offset: int | None, component_size: int) -> int | None:
 class _Seats:
     """Who sits where, while the members are seated one by one."""
 
+    replacements: dict[str, bool]
     taken: dict[int, Member] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -134,6 +132,8 @@ class _Seats:
             return member
         if member.state is State.DAMAGED:
             return replace(member, state=State.INCOMPATIBLE, note=f"{member.note}, and {holder.path} serves its role")
+        if self.replacements.get(member.path) and not self.replacements.get(holder.path):
+            return replace(member, state=State.REPLACEMENT, note=f"was about to replace {holder.path}")
         if member.device_uuid is not None and member.device_uuid == holder.device_uuid:
             note = f"is another copy of the same member as {holder.path} (device uuid {member.device_uuid})"
         else:
@@ -143,14 +143,17 @@ class _Seats:
 
 def _seat(chosen: Sequence[Claimed], reference: Claimed) -> tuple[list[Member], list[Finding]]:
     """Judge every claim, best first, and name what was set apart; members come back in the user's order."""
-    seats = _Seats()
+    seats = _Seats({each.path: each.claim.replacement for each in chosen})
     ranked = sorted(chosen, key=lambda each: _rank(each, reference))
-    members = {id(each): seats.seat(_judge(each, reference)) for each in ranked}
+    usual = usual_move(chosen)
+    members = {id(each): seats.seat(_judge(each, reference, usual)) for each in ranked}
     for each in chosen:
         member = members[id(each)]
         if member.note:
-            severity = Severity.NOTE if member.state in (State.SPARE, State.JOURNAL) else Severity.WARNING
-            ending = "; it is set apart" if not member.state.serves and member.state is not State.JOURNAL else ""
+            is_usual = member.state in (State.SPARE, State.JOURNAL, State.REPLACEMENT, State.IN_SYNC)
+            severity = Severity.NOTE if is_usual else Severity.WARNING
+            is_apart = not member.state.serves and member.state not in (State.JOURNAL, State.REPLACEMENT)
+            ending = "; it is set apart" if is_apart else ""
             seats.findings.append(Finding(severity, each.path, f"{each.path} {member.note}{ending}"))
         elif each.claim.events != reference.claim.events:
             text = (
@@ -163,9 +166,8 @@ def _seat(chosen: Sequence[Claimed], reference: Claimed) -> tuple[list[Member], 
 
 def _odd_moves(chosen: Sequence[Claimed]) -> list[Finding]:
     """Name members that move their data unlike most in a reshape; md allows it, mdadm moves all alike."""
+    usual = usual_move(chosen)
     moving = [(each, each.claim.reshape.new_offset) for each in chosen if each.claim.intact and each.claim.reshape]
-    moves = Counter(move for _, move in moving)
-    usual = next((move for move, n in moves.items() if 2 * n > len(moving)), None)
     return [
         Finding(Severity.WARNING, each.path, f"{each.path} moves its data by {move} bytes, most by {usual} bytes")
         for each, move in moving
@@ -186,22 +188,24 @@ def _rank(each: Claimed, reference: Claimed) -> tuple[object, ...]:
     )
 
 
-def _judge(each: Claimed, reference: Claimed) -> Member:
+def _judge(each: Claimed, reference: Claimed, usual: int | None) -> Member:
     """Say what one member is to the array of the reference; roles already taken are not considered."""
     claim = each.claim
-    shift = claim.reshape.new_offset if claim.reshape else 0
+    data_offset, new_data_offset, remark = offsets_of(claim, reference.claim, usual)
     member = Member(
         path=each.path,
         role=None,
         state=State.IN_SYNC if claim.recovery_offset is None else State.RECOVERING,
-        data_offset=claim.data_offset,
-        new_data_offset=claim.data_offset + shift,
+        data_offset=data_offset,
+        new_data_offset=new_data_offset,
         recovered_to=_capped(claim.recovery_offset, claim.component_size or 0),
         bad_blocks=each.bad_blocks,
         device_number=claim.device_number,
         device_uuid=claim.device_uuid,
         events=claim.events,
         updated=claim.updated,
+        write_mostly=claim.write_mostly,
+        component_size=_own_size(claim),
     )
     roles = reference.claim.device_roles
     role = roles[claim.device_number] if 0 <= claim.device_number < len(roles) else claim.role
@@ -216,7 +220,17 @@ def _judge(each: Claimed, reference: Claimed) -> Member:
     doubt = each.doubt if claim.intact else "has a damaged superblock"
     if doubt:
         return replace(member, role=role, state=State.DAMAGED, note=f"{doubt}; its data are used only as doubtful ones")
-    return replace(member, role=role)
+    return replace(member, role=role, note=remark)
+
+
+def _own_size(claim: MemberClaim) -> int | None:
+    """Return what a member gives to an array that takes all of each (linear, RAID0); of others None.
+
+    0.90 records no size: such members reach up to their superblock (`md.c: super_90_load`).
+    """
+    if claim.component_size is not None:
+        return None
+    return claim.superblock_offset - claim.data_offset if claim.data_size is None else claim.data_size
 
 
 def _member_that_left(each: Claimed, reference: Claimed, member: Member, state: State, note: str) -> Member:
@@ -279,24 +293,10 @@ def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, 
             State.INCOMPATIBLE,
             f"says that its data begin at byte {claim.data_offset}, later at {claim.data_offset + shift}",
         )
-    different = _disagreement(claim, first)
+    different = disagreement(claim, first)
     if different:
         return State.INCOMPATIBLE, f"says {different}, against {reference.path}"
     return None
-
-
-def _disagreement(claim: MemberClaim, first: MemberClaim) -> str:
-    """Name the first array-wide value in which a claim contradicts the reference; empty: none."""
-    for name in ("metadata", "level", "layout", "chunk_size", "raid_disks", "component_size"):
-        if getattr(claim, name) != getattr(first, name):
-            return f"{name} {getattr(claim, name)} instead of {getattr(first, name)}"
-    if (claim.reshape is None) != (first.reshape is None):
-        return "that no reshape runs" if claim.reshape is None else "that a reshape runs"
-    if claim.reshape is not None and first.reshape is not None:
-        for name in ("delta_disks", "new_level", "new_layout", "new_chunk_size", "backwards"):
-            if getattr(claim.reshape, name) != getattr(first.reshape, name):
-                return f"{name} {getattr(claim.reshape, name)} instead of {getattr(first.reshape, name)}"
-    return ""
 
 
 def _foreign(each: Claimed) -> Member:
@@ -323,6 +323,8 @@ def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
     fresh = [each for each in chosen if each.claim.intact and each.claim.events + 1 >= reference.claim.events]
     if len(later) >= len(fresh):
         return f"as many members with later but damaged superblocks are here ({later[0].path}) as with whole ones"
+    if half_finished(reference.claim):
+        return half_finished(reference.claim)
     if reference.claim.has_journal:
         journals = [each for each in chosen if _is_current_journal(each, reference)]
         if not journals:

@@ -6,7 +6,7 @@ not know where it came from. Refuses to exist when it contradicts itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -26,6 +26,7 @@ class State(Enum):
     DAMAGED = "damaged"  # its superblock or its bad-block log is: its data serve only as doubtful bytes
     STALE = "stale"
     FAULTY = "faulty"
+    REPLACEMENT = "replacement"  # of a member that still serves; what it has got already is a further source
     DUPLICATE = "duplicate"
     SPARE = "spare"
     JOURNAL = "journal"
@@ -77,6 +78,7 @@ class Member:
         note: why it is set apart, one clause; empty for members that serve.
         write_mostly: of a mirror, read last: writes may reach it later than the others.
         past: what a stale or faulty member still holds; None for all others.
+        component_size: what this member gives where each gives all that it has (linear, RAID0) [bytes]; else None.
     """
 
     path: str
@@ -93,6 +95,7 @@ class Member:
     note: str = ""
     write_mostly: bool = False
     past: Past | None = None
+    component_size: int | None = None
 
 
 class Direction(Enum):
@@ -134,7 +137,7 @@ class ArrayDescription:
         name: or None.
         metadata: `0.90`, `1.0`, `1.1`, `1.2`.
         shape: the shape to which the array belongs: outside a reshape its only one, during a reshape the new one.
-        component_size: used bytes of each member.
+        component_size: used bytes of each member; linear and RAID0: of the largest.
         size: array bytes.
         members: all images, those that serve (at most one per role) and those set apart.
         reshape: or None.
@@ -206,7 +209,9 @@ class ArrayDescription:
             raise InconsistentDescription("the new shape of the reshape is not the shape of the array")
         if reshape.before.level != reshape.after.level:
             raise InconsistentDescription("both shapes of a reshape must have one level")
-        unit = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
+        unit = 512  # raid10.c: any sector
+        if reshape.after.has_parity:
+            unit = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
         if reshape.position < 0 or reshape.position % unit:
             # raid5.c: setup_conf refuses it too: the front always lies between whole new stripes
             raise InconsistentDescription(
@@ -225,11 +230,15 @@ class ArrayDescription:
 
     @property
     def usable_size(self) -> int:
-        """Array bytes that the shapes hold (`raid5.c: raid5_size`): floor to every chunk, the fewest data members."""
-        rows = self.component_size
-        for shape in reversed(self.shapes):
-            rows -= rows % shape.chunk_size
-        return rows * min(shape.n_data for shape in self.shapes)
+        """Array bytes that the shapes hold; see `usable_size`."""
+        return usable_size(self.shapes, self.component_sizes)
+
+    @property
+    def component_sizes(self) -> tuple[int, ...]:
+        """What the member of each role gives; of one that is missing, as much as the largest."""
+        serving = self.serving
+        sizes = (serving[role].component_size if role in serving else None for role in range(self.n_roles))
+        return tuple(self.component_size if size is None else size for size in sizes)
 
     @property
     def serving(self) -> dict[int, Member]:
@@ -238,9 +247,17 @@ class ArrayDescription:
 
     @property
     def sources(self) -> tuple[Member, ...]:
-        """Members whose bytes may enter the array: those that serve, by role, then those that left but hold some."""
-        past = [member for member in self.members if member.past is not None and member.role is not None]
-        return (*(member for _, member in sorted(self.serving.items())), *(each for each in past if each.past))
+        """Members whose bytes may enter the array: those that serve, by role, then what else holds some of them.
+
+        Of one role the preferred first: replacements before members that left.
+        """
+        serving = [member for _, member in sorted(self.serving.items())]
+        replacements = [member for member in self.members if member.state is State.REPLACEMENT]
+        return (
+            *serving,
+            *replacements,
+            *(member for member in self.members if member.past and member.role is not None),
+        )
 
     def of_roles(self, roles: Iterable[int]) -> tuple[Member, ...]:
         """Return the members that serve these roles."""
@@ -250,3 +267,17 @@ class ArrayDescription:
     def missing_roles(self) -> tuple[int, ...]:
         """Roles, of either shape, that no image serves."""
         return tuple(role for role in range(self.n_roles) if role not in self.serving)
+
+
+def usable_size(shapes: Sequence[Shape], component_sizes: Sequence[int]) -> int:
+    """Return the array bytes that one or two shapes hold (`raid5.c: raid5_size`): the least, all chunks being whole.
+
+    Args:
+        shapes: the only one, or the old and the new one.
+        component_sizes: by role [bytes].
+    """
+    sizes = list(component_sizes)
+    for shape in reversed(shapes):
+        if shape.has_parity:
+            sizes = [size - size % shape.chunk_size for size in sizes]
+    return min(shape.array_size(sizes[: shape.raid_disks]) for shape in shapes)

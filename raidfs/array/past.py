@@ -89,10 +89,11 @@ def geometries_of(claim: MemberClaim) -> list[Geometry]:
         ]
     old = shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks - told.delta_disks)
     new = shape_of(claim.level, told.new_layout, told.new_chunk_size, claim.raid_disks)
-    front = min(told.position // new.n_data, size)
-    rewritten = Extents.span(front, size) if told.backwards else Extents.span(0, front)
+    below, reached = (min(rows, size) for rows in new.rows_below(told.position))
+    rewritten = Extents.span(reached, size) if told.backwards else Extents.span(0, below)
+    touched = Extents.span(below, size) if told.backwards else Extents.span(0, reached)
     # a member that the reshape fills never held the old geometry (`raidfs.engine.damage`)
-    left = Extents() if claim.recovery_offset is not None else whole.difference(rewritten.shift(told.new_offset))
+    left = Extents() if claim.recovery_offset is not None else whole.difference(touched.shift(told.new_offset))
     moved = claim.data_offset + told.new_offset
     return [Geometry(old, claim.data_offset, left), Geometry(new, moved, rewritten.intersection(whole))]
 

@@ -5,27 +5,33 @@ Level and layout numbers are known here and in `raidfs.superblock` only; everyth
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
-from raidfs.units import format_size
+from raidfs.units import align_down, format_size
 
 
 class Level(Enum):
     """RAID levels that raidfs reads; the value is md's number (`md_p.h`, `md.h: pers`)."""
 
+    LINEAR = -1
+    RAID0 = 0
+    RAID1 = 1
     RAID4 = 4
     RAID5 = 5
     RAID6 = 6
+    RAID10 = 10
 
     @property
     def title(self) -> str:
         """Name as mdadm prints it."""
-        return f"raid{self.value}"
+        return "linear" if self is Level.LINEAR else f"raid{self.value}"
 
 
-_OTHER_LEVELS = {-4: "multipath", -1: "linear", 0: "raid0", 1: "raid1", 10: "raid10"}
+_OTHER_LEVELS = {-4: "multipath"}
 
 _ROTATING = {
     0: "left-asymmetric",
@@ -44,14 +50,81 @@ _SIX = {
     20: "parity-first-6",
 }
 LAYOUT_NAMES: dict[Level, dict[int, str]] = {
+    Level.RAID0: {0: "undeclared", 1: "original", 2: "alternate"},
     Level.RAID4: dict.fromkeys(range(6), "parity-last"),  # raid5.c ignores the field of a RAID4
     Level.RAID5: _ROTATING,
     Level.RAID6: _ROTATING | _DDF | _SIX,
 }
-"""By level, md's layout number -> mdadm's name (`raid5.h: ALGORITHM_*`, `mdadm/maps.c`)."""
+"""By level, md's layout number -> mdadm's name (`raid5.h: ALGORITHM_*`, `raid0.h: r0layout`, `mdadm/maps.c`).
+
+Not here: levels whose layout field says nothing, see `_ONLY_LAYOUT`, and RAID10, see `CopiesLayout`.
+"""
+
+_ONLY_LAYOUT = {Level.LINEAR: "concatenated", Level.RAID1: "mirrored"}
+"""Levels with one layout; the field of the superblock is ignored (`raid1.c`, `md-linear.c`)."""
 
 _N_PARITY = {Level.RAID4: 1, Level.RAID5: 1, Level.RAID6: 2}
-_FEWEST_DISKS = {Level.RAID4: 2, Level.RAID5: 2, Level.RAID6: 4}
+_FEWEST_DISKS = {Level.RAID4: 2, Level.RAID5: 2, Level.RAID6: 4, Level.RAID10: 2}
+_WITHOUT_CHUNK = (Level.LINEAR, Level.RAID1)
+
+
+class FarSets(Enum):
+    """How far the far copies of a RAID10 wander (`raid10.c: setup_geo`); the value is md's number."""
+
+    NONE = 0
+    BUGGY = 1
+    FIXED = 2
+
+
+_FAR_SETS_NAMES = {FarSets.NONE: "", FarSets.BUGGY: ", buggy far sets", FarSets.FIXED: ", far sets"}
+_COPIES_NAME = re.compile(r"(?:near=(\d+))?(?:, )?(?:(far|offset)=(\d+))?((?:, buggy far sets|, far sets)?)")
+
+
+@dataclass(frozen=True)
+class CopiesLayout:
+    """Layout of a RAID10 (`raid10.c: setup_geo`).
+
+    Attributes:
+        near: copies beside each other.
+        far: copies further down the members.
+        is_offset: the far copies lie a chunk further down, not in the members' other half.
+        far_sets: to which members they go.
+    """
+
+    near: int
+    far: int
+    is_offset: bool = False
+    far_sets: FarSets = FarSets.NONE
+
+    @property
+    def name(self) -> str:
+        """As mdadm prints it: `near=2`, `far=2`, `offset=2`."""
+        parts = [f"near={self.near}"] if self.near > 1 or self.far == 1 else []
+        parts += [f"{'offset' if self.is_offset else 'far'}={self.far}"] if self.far > 1 else []
+        return ", ".join(parts) + _FAR_SETS_NAMES[self.far_sets]
+
+    @property
+    def number(self) -> int:
+        """Md's number."""
+        return self.near | self.far << 8 | self.is_offset << 16 | self.far_sets.value << 17
+
+    @classmethod
+    def from_number(cls, number: int) -> CopiesLayout | None:
+        """Understand md's number; None: there is no such layout."""
+        near, far, far_sets = number & 255, number >> 8 & 255, number >> 17
+        if number < 0 or not near or not far or far_sets not in (0, 1, 2):
+            return None
+        return cls(near, far, bool(number >> 16 & 1) and far > 1, FarSets(far_sets))
+
+    @classmethod
+    def from_name(cls, name: str) -> CopiesLayout | None:
+        """Understand a name; None: there is no such layout."""
+        match = _COPIES_NAME.fullmatch(name)
+        if match is None:
+            return None
+        far_sets = next(each for each, text in _FAR_SETS_NAMES.items() if text == match[4])
+        found = cls(int(match[1] or 1), int(match[3] or 1), match[2] == "offset", far_sets)
+        return found if found.name == name and found.near > 0 else None
 
 
 @dataclass(frozen=True)
@@ -61,7 +134,7 @@ class Shape:
     Attributes:
         level: see `Level`.
         layout: name, see `LAYOUT_NAMES`.
-        chunk_size: [bytes], a positive multiple of 512.
+        chunk_size: [bytes], a positive multiple of 512; linear: to which members are rounded, 0: not at all; RAID1: 0.
         raid_disks: number of roles, present or not.
 
     Raises:
@@ -75,31 +148,121 @@ class Shape:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.layout not in LAYOUT_NAMES[self.level].values():
+        if not _is_layout(self.level, self.layout):
             raise InconsistentDescription(f"{self.level.title} has no layout {self.layout!r}")
-        if self.chunk_size <= 0 or self.chunk_size % 512:
+        least = 0 if self.level in _WITHOUT_CHUNK else 512
+        if self.chunk_size < least or self.chunk_size % 512:
             raise InconsistentDescription(f"a chunk of {self.chunk_size} bytes is no multiple of 512 bytes")
-        if self.raid_disks < _FEWEST_DISKS[self.level]:
-            raise InconsistentDescription(f"a {self.level.title} of {self.raid_disks} members cannot be")
+        fewest = max(_FEWEST_DISKS.get(self.level, 1), 1 if self.level is not Level.RAID10 else self.n_copies)
+        if self.raid_disks < fewest:
+            raise InconsistentDescription(
+                f"a {self.level.title} ({self.layout}) of {self.raid_disks} members cannot be"
+            )
 
     @property
     def n_parity(self) -> int:
         """Redundant chunks per stripe."""
-        return _N_PARITY[self.level]
+        return _N_PARITY.get(self.level, 0)
+
+    @property
+    def has_parity(self) -> bool:
+        """Whether its redundancy is parity, not copies, and not none."""
+        return self.n_parity > 0
+
+    @property
+    def copies(self) -> CopiesLayout:
+        """Layout of the copies; of other levels than RAID10: one that says the same."""
+        if self.level is Level.RAID10:
+            found = CopiesLayout.from_name(self.layout)
+            assert found is not None, "checked by the constructor"
+            return found
+        return CopiesLayout(self.raid_disks if self.level is Level.RAID1 else 1, 1)
+
+    @property
+    def n_copies(self) -> int:
+        """How often each data byte is held."""
+        return self.copies.near * self.copies.far
 
     @property
     def n_data(self) -> int:
-        """Data chunks per stripe."""
-        return self.raid_disks - self.n_parity
+        """Data chunks per stripe; where stripes consist of copies, or there are none: 1."""
+        return self.raid_disks - self.n_parity if self.has_parity or self.level is Level.RAID0 else 1
 
     @property
     def stripe_size(self) -> int:
         """Array bytes per stripe."""
         return self.n_data * self.chunk_size
 
+    @property
+    def has_own_sizes(self) -> bool:
+        """Whether each member gives all that it has (linear, RAID0); else all give the same."""
+        return self.level in (Level.LINEAR, Level.RAID0)
+
+    @property
+    def counts_in_array_bytes(self) -> bool:
+        """Whether md's resync offset and bitmaps are about array bytes (RAID10), not about component bytes."""
+        return self.level is Level.RAID10
+
+    @property
+    def moves_exactly(self) -> bool:
+        """Whether a reshape never overwrites old data ahead of the recorded position (`raid10.c: reshape_request`)."""
+        return self.level is Level.RAID10
+
+    def array_size(self, component_sizes: Sequence[int]) -> int:
+        """Return how many bytes an array of this shape holds (`raid5_size`, `raid10_size`, `raid0_size`, ...).
+
+        Args:
+            component_sizes: by role [bytes].
+        """
+        if self.has_own_sizes:
+            return sum(size - size % max(self.chunk_size, 1) for size in component_sizes)
+        size = min(component_sizes)
+        if self.level is Level.RAID1:
+            return size
+        if self.has_parity:
+            return align_down(size, self.chunk_size) * self.n_data
+        copies = self.copies
+        return size // self.chunk_size // copies.far * self.raid_disks // copies.near * self.chunk_size
+
+    def rows_below(self, position: int) -> tuple[int, int]:
+        """Return how far down the members the array bytes below a position reach [component bytes].
+
+        Not for linear arrays, RAID0 and far copies, which are never reshaped as such.
+
+        Args:
+            position: [array bytes].
+
+        Returns:
+            Every component byte below the first number holds an array byte below the position, or its redundancy; no
+            component byte from the second on does.
+        """
+        if self.level is not Level.RAID10:
+            return position // self.n_data, position // self.n_data
+        copies = self.copies
+        height = self.chunk_size * (copies.far if copies.is_offset else 1)
+        whole, touched = position // self.chunk_size, -(-position // self.chunk_size)
+        return whole * copies.near // self.raid_disks * height, -(-touched * copies.near // self.raid_disks) * height
+
     def __str__(self) -> str:
         """Describe in mdadm's words."""
-        return f"{self.level.title}, {self.layout}, chunk {format_size(self.chunk_size)}, {self.raid_disks} members"
+        chunk = f", chunk {format_size(self.chunk_size)}" if self.chunk_size else ""
+        layout = f", {self.layout}" if self.level not in _ONLY_LAYOUT else ""
+        return f"{self.level.title}{layout}{chunk}, {self.raid_disks} members"
+
+
+def _is_layout(level: Level, layout: str) -> bool:
+    """Tell whether a level has a layout of that name."""
+    if level is Level.RAID10:
+        return CopiesLayout.from_name(layout) is not None
+    return layout == _ONLY_LAYOUT.get(level) or layout in LAYOUT_NAMES.get(level, {}).values()
+
+
+def layout_name(level: Level, number: int) -> str | None:
+    """Return the name of one of md's layout numbers; None: the level has no such layout."""
+    if level is Level.RAID10:
+        copies = CopiesLayout.from_number(number)
+        return None if copies is None else copies.name
+    return _ONLY_LAYOUT.get(level) or LAYOUT_NAMES[level].get(number)
 
 
 def shape_of(level: int, layout: int, chunk_size: int, raid_disks: int) -> Shape:
@@ -117,9 +280,10 @@ def shape_of(level: int, layout: int, chunk_size: int, raid_disks: int) -> Shape
     """
     if level not in {each.value for each in Level}:
         name = _OTHER_LEVELS.get(level)
-        told = f"level {name}" if name else f"the unknown level {level}"
-        raise UnsupportedMetadata(f"the superblock says {told}; this version of raidfs reads raid4, raid5 and raid6")
+        told = f"level {level} ({name})" if name else f"the unknown level {level}"
+        raise UnsupportedMetadata(f"the superblock says {told}; raidfs reads {', '.join(each.title for each in Level)}")
     known = Level(level)
-    if layout not in LAYOUT_NAMES[known]:
-        raise UnsupportedMetadata(f"the superblock says layout {layout}, which {known.title} does not have")
-    return Shape(known, LAYOUT_NAMES[known][layout], chunk_size, raid_disks)
+    name = layout_name(known, layout)
+    if name is None:
+        raise UnsupportedMetadata(f"the superblock says layout {layout:#x}, which {known.title} does not have")
+    return Shape(known, name, 0 if known is Level.RAID1 else chunk_size, raid_disks)

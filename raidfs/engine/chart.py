@@ -69,7 +69,8 @@ def redundancy_of(description: ArrayDescription) -> Redundancy | None:
     """Return what the metadata say against all redundancy; None: nothing."""
     if not description.unsynced:
         return None
-    return Redundancy(trust_map([(description.unsynced, Trust.UNPROVEN)]))
+    trust = trust_map([(description.unsynced, Trust.UNPROVEN)])
+    return Redundancy(trust, in_array_bytes=description.shape.counts_in_array_bytes)
 
 
 def _helped(

@@ -66,7 +66,7 @@ def copies_of(description: ArrayDescription) -> Copies | None:
     serving = description.serving
     common = range(0 if reshape is None else min(reshape.before.raid_disks, reshape.after.raid_disks))
     shifts = [serving[role].new_data_offset - serving[role].data_offset for role in common if role in serving]
-    if reshape is None or not shifts:
+    if reshape is None or not shifts or not reshape.after.has_parity:
         return None
     front, chunk = reshape.position // reshape.after.n_data, reshape.before.chunk_size
     if reshape.direction is Direction.FORWARD:

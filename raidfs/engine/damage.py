@@ -54,7 +54,7 @@ def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes:
     flaws: list[Flaw] = []
     for source, (member, size) in enumerate(zip(members, sizes, strict=True)):
         flaws += _flaws_of_member(description, member, source, size)
-        flaws += (_flaws_of_reshape if member.state.serves else flaws_of_past)(description, member, source)
+        flaws += (_flaws_of_reshape if member.past is None else flaws_of_past)(description, member, source)
     return tuple(flaw for flaw in flaws if flaw.extents)
 
 

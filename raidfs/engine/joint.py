@@ -22,7 +22,7 @@ from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
 from raidfs.erasure.linear_code import LinearCode
 from raidfs.extents import Extents
-from raidfs.geometry.reshape import Section, at_risk_rows, before_section, rewritten_rows
+from raidfs.geometry.reshape import Section, before_section, rewritten_rows, touched_rows
 
 _EVERYWHERE = 1 << 62
 
@@ -55,13 +55,13 @@ def joint_codewords(
     old = codewords_of(before_section(description), members, redundancy)
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
     written = rewritten_rows(description)
-    touched = written.union(at_risk_rows(description))
+    touched = touched_rows(description)
     component_stop = before_section(description).zone.component_stop
 
     def left(member: Member) -> Extents:
         """What the reshape certainly left alone: an old copy that may have been overwritten is none."""
         everything = Extents.span(member.data_offset, member.data_offset + component_stop)
-        is_new = member.state.serves and (member.role or 0) < reshape.after.raid_disks
+        is_new = member.past is None and (member.role or 0) < reshape.after.raid_disks
         return everything.difference(touched.shift(member.new_data_offset)) if is_new else everything
 
     after = _regrouped(new, size // new.size, symbol_size)
@@ -74,20 +74,21 @@ def _held_twice(
     description: ArrayDescription, reshape: Reshape, members: Sequence[Member], section: Section
 ) -> tuple[int, int] | None:
     """Return the array bytes of the new side that may still be at their old places; None: there are none."""
-    front = reshape.position // reshape.after.n_data
-    n_data, chunk = reshape.before.n_data, reshape.before.chunk_size
     old = [member for member in members if member.role is not None and member.role < reshape.before.raid_disks]
-    if any(not member.state.serves or (member.role or 0) >= reshape.after.raid_disks for member in old):
+    if any(member.past is not None or (member.role or 0) >= reshape.after.raid_disks for member in old):
         return section.array_start, section.array_stop  # never rewritten, or not up to the position
-    edges = [front + member.new_data_offset - member.data_offset for member in old]
-    if not edges:
+    zone = before_section(description).zone
+    period = zone.table.rows_per_period * zone.chunk_size
+    rows = reshape.after.rows_below(reshape.position)
+    shifts = [member.new_data_offset - member.data_offset for member in old]
+    if not shifts:
         return None
     if reshape.direction is Direction.FORWARD:
-        start = max(section.array_start, max(0, min(edges)) // chunk * chunk * n_data)
-        stop = section.array_stop
+        whole = max(0, rows[0] + min(shifts)) // period
+        start, stop = max(section.array_start, whole * zone.table.period * zone.stripe_size), section.array_stop
     else:
-        start = section.array_start
-        stop = min(section.array_stop, -(-max(0, *edges) // chunk) * chunk * n_data)
+        whole = -(-max(0, rows[1] + max(shifts)) // period)
+        start, stop = section.array_start, min(section.array_stop, whole * zone.table.period * zone.stripe_size)
     return (start, stop) if start < stop else None
 
 

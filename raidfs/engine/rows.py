@@ -22,9 +22,9 @@ from raidfs.engine.array_source import FileSource
 from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, flaws_at, trust_map
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
-from raidfs.geometry.geometry import Zone
 from raidfs.geometry.reshape import Section, Side
 from raidfs.geometry.table import RowTable
+from raidfs.geometry.zone import Zone
 from raidfs.kernels.fused_check import PIECE, check_rows_nowait
 from raidfs.kernels.syndrome import NOBODY, UNCHECKABLE, check_rows
 from raidfs.units import SECTOR

@@ -70,7 +70,7 @@ def find_seam(
         SourceError: a source is gone.
     """
     reshape = description.reshape
-    if reshape is None:
+    if reshape is None or not reshape.after.has_parity:
         return None
     start, stop = _window(description, reshape)
     new_rows = _rows(description, members, flaws, Side.AFTER)

@@ -1,121 +1,68 @@
-"""From array bytes to member bytes and back, through tables.
+"""From shapes to zones: how much of the array each table rules.
 
-    array bytes   |--- stripe 0 ---|--- stripe 1 ---|--- stripe 2 ---| ...
-                    D0   D1   D2      D0   D1   D2
-    component     chunk of each role at  (stripe // period) * rows_per_period + row   (times chunk_size)
-
-*Component bytes* count from the data offset of a member; the data offset itself is added in `raidfs.engine`.
+Levels differ here and in the builders of tables, and nowhere behind them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from raidfs.array.shape import Shape
+from raidfs.array.shape import Level, Shape
 from raidfs.errors import GeometryError
+from raidfs.geometry.copies import copies_table, mirror_table, region_size_of
 from raidfs.geometry.parity import parity_table
-from raidfs.geometry.table import RowTable
-
-UNUSED = -1
-"""What `Zone.locate_inverse` gives for a component byte that holds no data symbol: -1 - its symbol, or this."""
+from raidfs.geometry.plain import linear_zones, striped_zones
+from raidfs.geometry.zone import Zone
 
 
-@dataclass(frozen=True)
-class Zone:
-    """A run of the array with one table.
+def zones_of(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, ...]:
+    """Return the zones of a shape, ascending; together they cover the array without gaps.
 
-    Attributes:
-        array_start, array_stop: [array bytes]; whole stripes.
-        component_start: where its first row begins [component bytes].
-        chunk_size: [bytes].
-        region_size: distance between far-copy areas [component bytes]; 0 where there is only one.
-        table: its layout.
+    Args:
+        shape: of the array.
+        component_sizes: by role [bytes]; only linear arrays and RAID0 use what one member has more than others.
+
+    Raises:
+        GeometryError: the layout is impossible, or not even one stripe fits.
     """
-
-    array_start: int
-    array_stop: int
-    component_start: int
-    chunk_size: int
-    region_size: int
-    table: RowTable
-
-    @property
-    def stripe_size(self) -> int:
-        """Array bytes per stripe."""
-        return self.chunk_size * self.table.n_data
-
-    @property
-    def component_stop(self) -> int:
-        """Where its last row ends [component bytes], far copies aside."""
-        n_stripes = -(-(self.array_stop - self.array_start) // self.stripe_size)
-        n_periods, rest = divmod(n_stripes, self.table.period)
-        rows = n_periods * self.table.rows_per_period + (int(self.table.row[:rest].max()) + 1 if rest else 0)
-        return self.component_start + rows * self.chunk_size
-
-    def cell_offset(self, stripe: int, cell: int) -> int:
-        """Return where a cell of a stripe (counted from the zone's start) begins [component bytes]."""
-        period, row = divmod(stripe, self.table.period)
-        rows = period * self.table.rows_per_period + int(self.table.row[row, cell])
-        return self.component_start + rows * self.chunk_size + int(self.table.region[row, cell]) * self.region_size
-
-    def locate(self, array_offset: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Find the own place of array bytes; redundancy is not considered, the role may be missing.
-
-        Args:
-            array_offset: int64 (k,), [array bytes], in this zone.
-
-        Returns:
-            role: int64 (k,). component_offset: int64 (k,) [component bytes].
-        """
-        stripe, rest = np.divmod(array_offset - self.array_start, self.stripe_size)
-        symbol, inside = np.divmod(rest, self.chunk_size)
-        period, row = np.divmod(stripe, self.table.period)
-        column = self._column_of_symbol[row, symbol]
-        rows = period * self.table.rows_per_period + self.table.row[row, column]
-        offset = self.component_start + rows * self.chunk_size + self.table.region[row, column] * self.region_size
-        return self.table.role[row, column].astype(np.int64), offset + inside
-
-    def locate_inverse(self, role: int, component_offset: int) -> int:
-        """Find what a component byte holds.
-
-        Returns:
-            The array byte; -2 - i for redundancy (-2: P, -3: Q); `UNUSED` where the zone holds nothing there.
-        """
-        row, inside = divmod(component_offset - self.component_start, self.chunk_size)
-        period, row = divmod(row, self.table.rows_per_period)
-        stripe_row, column = np.nonzero((self.table.role == role) & (self.table.row == row))
-        if not len(stripe_row) or component_offset < self.component_start:
-            return UNUSED
-        symbol = int(self.table.symbol[stripe_row[0], column[0]])
-        stripe = period * self.table.period + int(stripe_row[0])
-        start = self.array_start + stripe * self.stripe_size
-        if start >= self.array_stop:
-            return UNUSED
-        if symbol >= self.table.n_data:
-            return -2 - (symbol - self.table.n_data)
-        return start + symbol * self.chunk_size + inside
-
-    @property
-    def _column_of_symbol(self) -> NDArray[np.int64]:
-        """int64 (period, n_data): the first column that holds each data symbol."""
-        symbols = np.arange(self.table.n_data)
-        columns: NDArray[np.int64] = np.argmax(self.table.symbol[:, None, :] == symbols[None, :, None], axis=2)
-        return columns
+    if shape.array_size(component_sizes) < max(shape.stripe_size, 1):
+        raise GeometryError(
+            f"a component of {min(component_sizes)} bytes does not hold one chunk of {shape.chunk_size} bytes; "
+            "the superblock's size or chunk is wrong"
+        )
+    return _ZONES[shape.level](shape, component_sizes)
 
 
 def zone_of(shape: Shape, component_size: int) -> Zone:
-    """Return the one zone of a RAID4, RAID5 or RAID6 with components of `component_size` bytes.
+    """Return the one zone of an array whose members all give the same.
 
     Raises:
-        GeometryError: not even one stripe fits.
+        GeometryError: see `zones_of`.
     """
-    n_stripes = component_size // shape.chunk_size
-    if n_stripes < 1:
-        raise GeometryError(
-            f"a component of {component_size} bytes does not hold one chunk of {shape.chunk_size} bytes; "
-            "the superblock's size or chunk is wrong"
-        )
-    return Zone(0, n_stripes * shape.stripe_size, 0, shape.chunk_size, 0, parity_table(shape))
+    (zone,) = zones_of(shape, [component_size] * shape.raid_disks)
+    return zone
+
+
+def _parity_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, ...]:
+    return (Zone(0, shape.array_size(component_sizes), 0, shape.chunk_size, 0, parity_table(shape)),)
+
+
+def _mirror_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, ...]:
+    size = shape.array_size(component_sizes)
+    return (Zone(0, size, 0, size, 0, mirror_table(shape.raid_disks)),)
+
+
+def _copies_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, ...]:
+    region_size = region_size_of(shape, min(component_sizes))
+    return (Zone(0, shape.array_size(component_sizes), 0, shape.chunk_size, region_size, copies_table(shape)),)
+
+
+_ZONES: dict[Level, Callable[[Shape, Sequence[int]], tuple[Zone, ...]]] = {
+    Level.LINEAR: linear_zones,
+    Level.RAID0: striped_zones,
+    Level.RAID1: _mirror_zones,
+    Level.RAID4: _parity_zones,
+    Level.RAID5: _parity_zones,
+    Level.RAID6: _parity_zones,
+    Level.RAID10: _copies_zones,
+}

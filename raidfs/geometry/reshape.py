@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Direction, Reshape
 from raidfs.extents import Extents
-from raidfs.geometry.geometry import Zone, zone_of
+from raidfs.geometry.geometry import zone_of, zones_of
+from raidfs.geometry.zone import Zone
 from raidfs.units import SECTOR, align_down
 
 _STEPS_AT_ONCE = 1 << 16
@@ -62,8 +63,9 @@ def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
     size = description.size
     reshape = description.reshape
     if reshape is None:
-        zone = zone_of(description.shape, description.component_size)
-        return (Section(0, size, Side.ONLY, zone, description.shape.raid_disks),)
+        shape = description.shape
+        zones = zones_of(shape, description.component_sizes)
+        return tuple(Section(zone.array_start, zone.array_stop, Side.ONLY, zone, shape.raid_disks) for zone in zones)
     cut = min(reshape.position, size)
     order = (Side.AFTER, Side.BEFORE) if reshape.direction is Direction.FORWARD else (Side.BEFORE, Side.AFTER)
     shapes = {Side.BEFORE: reshape.before, Side.AFTER: reshape.after}
@@ -90,10 +92,19 @@ def rewritten_rows(description: ArrayDescription) -> Extents:
     reshape = description.reshape
     if reshape is None:
         return Extents()
-    front = reshape.position // reshape.after.n_data
+    whole, touched = reshape.after.rows_below(reshape.position)
     if reshape.direction is Direction.FORWARD:
-        return Extents.span(0, front)
-    return Extents.span(front, description.component_size)
+        return Extents.span(0, whole)
+    return Extents.span(touched, max(touched, description.component_size))
+
+
+def touched_rows(description: ArrayDescription) -> Extents:
+    """Return the rows that hold anything of the new geometry, or may [component bytes of the new geometry]."""
+    reshape = description.reshape
+    if reshape is None:
+        return Extents()
+    whole, touched = reshape.after.rows_below(reshape.position)
+    return Extents.span(whole, touched).union(rewritten_rows(description), at_risk_rows(description))
 
 
 def at_risk_rows(description: ArrayDescription) -> Extents:
@@ -106,6 +117,8 @@ def at_risk_rows(description: ArrayDescription) -> Extents:
         return Extents()
     limit = lag_limit(description)
     low, high = sorted((reshape.position, limit))
+    if low == high:
+        return Extents()
     return Extents.span(low // reshape.after.n_data, high // reshape.after.n_data)
 
 
@@ -119,6 +132,8 @@ def at_risk_bytes(description: ArrayDescription) -> Extents:
         return Extents()
     before = reshape.before
     rows = at_risk_rows(description)
+    if not rows:
+        return Extents()
     touched = [
         rows.shift(member.new_data_offset - member.data_offset)
         for role, member in description.serving.items()
@@ -149,6 +164,8 @@ def lag_limit(description: ArrayDescription) -> int:
     reshape = description.reshape
     if reshape is None:
         return description.size
+    if reshape.after.moves_exactly:
+        return reshape.position
     limits = [_rule_limit(description, reshape, shift) for shift in {0, _offset_shift(description, reshape)}]
     if reshape.direction is Direction.FORWARD:
         limit = max(limits)

@@ -38,7 +38,7 @@ class RowTable:
         rows_per_period: rows of a member that one period takes.
 
     Raises:
-        GeometryError: two cells share a place, a stripe has two cells on one role, or a data symbol has no cell.
+        GeometryError: two cells share a place, two symbols of a stripe lie on one role, or a data symbol has no cell.
     """
 
     n_data: int
@@ -54,10 +54,10 @@ class RowTable:
         places = np.stack((self.role, self.row, self.region), axis=-1).reshape(-1, 3)
         if len(np.unique(places, axis=0)) != len(places):
             raise GeometryError("two cells of the layout lie on the same member bytes")
-        for roles, symbols in zip(self.role, self.symbol, strict=True):
-            if len(set(roles.tolist())) != len(roles):
+        for roles, symbols in zip(self.role.tolist(), self.symbol.tolist(), strict=True):
+            if len(set(roles)) < len(roles) and len(set(symbols)) > 1:
                 raise GeometryError("a stripe of the layout has two cells on one role")
-            if not set(range(self.n_data)) <= set(symbols.tolist()):
+            if not set(range(self.n_data)) <= set(symbols):
                 raise GeometryError("a data symbol of the layout has no cell")
         if self.row.min() < 0 or self.row.max() >= self.rows_per_period:
             raise GeometryError("a cell of the layout lies outside its period")
@@ -74,6 +74,11 @@ class RowTable:
     def width(self) -> int:
         """Cells per stripe."""
         return int(self.role.shape[1])
+
+    @property
+    def has_copies_on_one_role(self) -> bool:
+        """Whether some symbol is held twice by one member (far sets may do that): losing that member loses both."""
+        return any(len(set(roles)) < len(roles) for roles in self.role.tolist())
 
     @property
     def n_parity(self) -> int:

@@ -104,6 +104,7 @@ class MemberClaim:
         bitmap_offset: internal write-intent bitmap [member bytes], or None.
         bad_block_log: where the log lies, or None where there is none or it is declared empty.
         reshape: None when no reshape is active.
+        last_reshape: what it keeps of a reshape that is not active any more; None: nothing.
         reshape_traces: what the superblock keeps of the last reshape that was ever recorded in it, verbatim; empty in
             0.90, which forgets.
     """
@@ -137,6 +138,7 @@ class MemberClaim:
     bad_block_log: BadBlockLog | None
     reshape: ReshapeClaim | None
     reshape_traces: bytes = b""
+    last_reshape: ReshapeClaim | None = None
 
     @property
     def role(self) -> int:

@@ -205,7 +205,7 @@ def claim(found: Found) -> MemberClaim:
         updated=_microseconds(record.number("utime")),
         events=record.number("events"),
         level=record.number("level"),
-        layout=record.number("layout"),
+        layout=_layout(record),
         chunk_size=record.quantity("chunksize"),
         raid_disks=record.number("raid_disks"),
         component_size=record.quantity("size") or None,
@@ -223,12 +223,19 @@ def claim(found: Found) -> MemberClaim:
         bitmap_offset=found.offset + record.quantity("bitmap_offset") if has_bitmap else None,
         bad_block_log=_bad_block_log(record, found.offset),
         reshape=_reshape(record),
+        last_reshape=_last_reshape(record),
         reshape_traces=found.raw[_RESHAPE_FIELDS].ljust(_RESHAPE_FIELDS.stop - _RESHAPE_FIELDS.start, b"\0"),
     )
 
 
 def _declares(record: Record, feature: Feature) -> bool:
     return bool(record.number("feature_map") & feature)
+
+
+def _layout(record: Record) -> int:
+    """Return the layout; that of a RAID0 counts only where it is declared (`raid0.c: create_strip_zones`)."""
+    undeclared = record.number("level") == RAID0 and not _declares(record, Feature.RAID0_LAYOUT)
+    return 0 if undeclared else record.number("layout")
 
 
 def _new_offset(record: Record) -> int:
@@ -240,8 +247,16 @@ def _new_offset(record: Record) -> int:
 
 def _reshape(record: Record) -> ReshapeClaim | None:
     """Return the reshape fields; without the feature bit they are leftovers of an earlier reshape and say nothing."""
-    if not _declares(record, Feature.RESHAPE_ACTIVE):
-        return None
+    return _reshape_fields(record) if _declares(record, Feature.RESHAPE_ACTIVE) else None
+
+
+def _last_reshape(record: Record) -> ReshapeClaim | None:
+    """Return what the reshape fields still say of a reshape that is over."""
+    over = not _declares(record, Feature.RESHAPE_ACTIVE) and record.number("new_chunk")
+    return _reshape_fields(record) if over else None
+
+
+def _reshape_fields(record: Record) -> ReshapeClaim:
     delta_disks = record.number("delta_disks")
     return ReshapeClaim(
         position=record.quantity("reshape_position"),

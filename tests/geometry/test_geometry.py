@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raidfs.errors import GeometryError
-from raidfs.geometry.geometry import UNUSED, zone_of
+from raidfs.geometry.geometry import zone_of
+from raidfs.geometry.zone import UNUSED
 from tests.oracle.layouts import Geometry, inverse, locate
 from tests.support.simulated import GEOMETRIES, name_of, shape
 

@@ -1,0 +1,150 @@
+"""What superblocks tell of a reshape: its two shapes, and members that a half-finished update left behind.
+
+All superblocks are written together, so a crash may leave some of them one event behind. At the begin and the end of a
+reshape such members tell of another moment: of the array before it, or of the reshape just before its end. The member
+with the most events counts (`md.c: analyze_sbs`), and the others follow from it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from raidfs.array.choose import Claimed
+from raidfs.array.description import Direction, Reshape, usable_size
+from raidfs.array.shape import Shape, shape_of
+from raidfs.errors import InconsistentDescription, UnsupportedMetadata
+from raidfs.extents import Extents
+from raidfs.superblock.claim import MemberClaim
+
+
+def shapes_of(claim: MemberClaim) -> tuple[Shape, Reshape | None]:
+    """Read the shape or shapes; during a reshape raid_disks is the new number, the rest of the static fields old.
+
+    Raises:
+        InconsistentDescription: the fields give no shape.
+        UnsupportedMetadata: a level or layout that raidfs does not read.
+    """
+    told = claim.reshape
+    if told is None:
+        return shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks), None
+    before = shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks - told.delta_disks)
+    after = shape_of(claim.level, told.new_layout, told.new_chunk_size, claim.raid_disks)
+    direction = Direction.BACKWARD if told.backwards else Direction.FORWARD
+    return before, Reshape(before, after, told.position, direction)
+
+
+def quiet_of(reshape: Reshape, serving: Sequence[MemberClaim]) -> Extents:
+    """Return where nothing can have been written since the reshape moved it [array bytes].
+
+    While the position is being recorded, user I/O between the old and the new one waits until every superblock has it
+    (`raid5.c: make_stripe_request`, `raid10.c: raid10_write_request`). So where members disagree, it still waited.
+
+    Args:
+        reshape: with the position that counts.
+        serving: the claims of the members that serve.
+    """
+    positions = [claim.reshape.position for claim in serving if claim.reshape is not None and claim.intact]
+    if not positions:
+        return Extents()
+    if reshape.direction is Direction.FORWARD:
+        return Extents.span(min(*positions, reshape.position), reshape.position)
+    return Extents.span(reshape.position, max(*positions, reshape.position))
+
+
+def usual_move(claims: Sequence[Claimed]) -> int | None:
+    """Return by how much most members move their data [bytes]; None: most do not agree."""
+    moves = [each.claim.reshape.new_offset for each in claims if each.claim.intact and each.claim.reshape]
+    (move, n), *_ = Counter(moves).most_common(1) or [(0, 0)]
+    return move if 2 * n > len(moves) else None
+
+
+def offsets_of(claim: MemberClaim, first: MemberClaim, usual: int | None) -> tuple[int, int, str]:
+    """Return where the data of a member begin in the old and in the new geometry, and a remark.
+
+    Args:
+        claim: of the member.
+        first: the claim that counts.
+        usual: see `usual_move`.
+
+    Returns:
+        data_offset and new_data_offset [member bytes]; a clause where they are not just what the member says, or ''.
+    """
+    told = claim.reshape
+    if told is not None and first.reshape is None:
+        moved = claim.data_offset + told.new_offset
+        return moved, moved, "does not know yet that the reshape has ended; its data begin where that left them"
+    if told is None and first.reshape is not None:
+        move = claim.data_offset + (usual or 0)
+        return claim.data_offset, move, "does not know yet that the reshape has begun; its data move as the others' do"
+    shift = told.new_offset if told else 0
+    return claim.data_offset, claim.data_offset + shift, ""
+
+
+def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
+    """Name the first array-wide value in which a claim contradicts the one that counts; empty: none."""
+    if claim.reshape is None and first.reshape is not None and _before(first) == _static(claim):
+        return "" if claim.events + 1 >= first.events else "that no reshape runs"
+    if claim.reshape is not None and first.reshape is None and _after(claim) == _static(first):
+        return "" if claim.events + 1 >= first.events else "that a reshape runs"
+    for name in ("metadata", "level", "layout", "chunk_size", "raid_disks", "component_size"):
+        if getattr(claim, name) != getattr(first, name):
+            return f"{name} {getattr(claim, name)} instead of {getattr(first, name)}"
+    if (claim.reshape is None) != (first.reshape is None):
+        return "that no reshape runs" if claim.reshape is None else "that a reshape runs"
+    if claim.reshape is not None and first.reshape is not None:
+        for name in ("delta_disks", "new_level", "new_layout", "new_chunk_size", "backwards"):
+            if getattr(claim.reshape, name) != getattr(first.reshape, name):
+                return f"{name} {getattr(claim.reshape, name)} instead of {getattr(first.reshape, name)}"
+    return ""
+
+
+_Static = tuple[object, ...]
+"""metadata, level, layout, chunk_size, raid_disks, component_size."""
+
+
+def _static(claim: MemberClaim) -> _Static:
+    return _told(claim, claim.layout, claim.chunk_size, claim.raid_disks)
+
+
+def _before(claim: MemberClaim) -> _Static:
+    """Return what a member said before the reshape that this one tells of."""
+    delta = claim.reshape.delta_disks if claim.reshape else 0
+    return _told(claim, claim.layout, claim.chunk_size, claim.raid_disks - delta)
+
+
+def _after(claim: MemberClaim) -> _Static:
+    """Return what a member will say after the reshape that this one tells of."""
+    told = claim.reshape
+    assert told is not None
+    return _told(claim, told.new_layout, told.new_chunk_size, claim.raid_disks)
+
+
+def _told(claim: MemberClaim, layout: int, chunk_size: int, raid_disks: int) -> _Static:
+    return claim.metadata, claim.level, layout, chunk_size, raid_disks, claim.component_size
+
+
+def half_finished(claim: MemberClaim) -> str:
+    """Say that a reshape may have ended without its new layout and chunk having been recorded, one sentence; or ''.
+
+    The end of a reshape writes the superblocks twice (`raid5.c: raid5_finish_reshape`): first without the reshape but
+    with the old layout and chunk, then with the new ones. What a superblock keeps of its last reshape tells the two
+    apart: it differs from the fields in force, and its position is near the end of the way.
+    """
+    last = claim.last_reshape
+    if last is None or claim.reshape is not None or last.new_level != claim.level:
+        return ""
+    if (last.new_layout, last.new_chunk_size) == (claim.layout, claim.chunk_size):
+        return ""
+    try:
+        old = shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks)
+        new = shape_of(claim.level, last.new_layout, last.new_chunk_size, claim.raid_disks)
+    except (InconsistentDescription, UnsupportedMetadata):
+        return ""
+    way = usable_size((old, new), [claim.component_size or 0] * claim.raid_disks)
+    if (2 * last.position > way) == last.backwards:
+        return ""
+    return (
+        f"a reshape to {new} ended, but the superblocks still say {old}: they may have been written only in part, and "
+        "the data are in one of the two"
+    )
