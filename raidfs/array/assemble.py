@@ -61,6 +61,8 @@ def assemble(
         before, reshape = shapes_of(claim)
         shapes = (reshape.before, reshape.after) if reshape else (before,)
         members, findings = _seat(chosen, reference)
+        if not before.has_own_sizes:
+            members = [replace(member, component_size=None) for member in members]
         own_sizes = [member.component_size or 0 for member in members if member.state.serves]
         component_size = claim.component_size or max(own_sizes, default=0)
         synced_size = component_size

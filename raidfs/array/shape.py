@@ -155,9 +155,8 @@ class Shape:
             raise InconsistentDescription(f"a chunk of {self.chunk_size} bytes is no multiple of 512 bytes")
         fewest = max(_FEWEST_DISKS.get(self.level, 1), 1 if self.level is not Level.RAID10 else self.n_copies)
         if self.raid_disks < fewest:
-            raise InconsistentDescription(
-                f"a {self.level.title} ({self.layout}) of {self.raid_disks} members cannot be"
-            )
+            layout = f" ({self.layout})" if self.level is Level.RAID10 else ""
+            raise InconsistentDescription(f"a {self.level.title}{layout} of {self.raid_disks} members cannot be")
 
     @property
     def n_parity(self) -> int:
@@ -285,5 +284,6 @@ def shape_of(level: int, layout: int, chunk_size: int, raid_disks: int) -> Shape
     known = Level(level)
     name = layout_name(known, layout)
     if name is None:
-        raise UnsupportedMetadata(f"the superblock says layout {layout:#x}, which {known.title} does not have")
+        told = f"{layout:#x}" if known is Level.RAID10 else str(layout)
+        raise UnsupportedMetadata(f"the superblock says layout {told}, which {known.title} does not have")
     return Shape(known, name, 0 if known is Level.RAID1 else chunk_size, raid_disks)

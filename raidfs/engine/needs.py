@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,56 +60,105 @@ def needs_of(charts: Sequence[SectionChart], flaws: Sequence[Flaw]) -> list[Need
     return needs
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Codewords of which a section holds the same symbols at the same offsets.
+
+    Attributes:
+        first, last: codewords [first, last).
+        low, high: offsets in the symbol [low, high).
+        symbols: what the section holds of them.
+    """
+
+    first: int
+    last: int
+    low: int
+    high: int
+    symbols: frozenset[int]
+
+
+def _windows(chart: SectionChart) -> Iterator[_Window]:
+    """Cut a section into whole codewords, and what it holds of those at its ends."""
+    codewords, size = chart.codewords, chart.codewords.symbol_size
+    start = chart.section.array_start - codewords.array_origin
+    stop = chart.section.array_stop - codewords.array_origin
+    first, last = -(-start // codewords.size), stop // codewords.size
+    if first < last:
+        yield _Window(first, last, 0, size, frozenset(range(codewords.n_symbols)))
+    for number in {start // codewords.size, stop // codewords.size} - set(range(first, last)):
+        held = max(0, start - number * codewords.size), min(codewords.size, stop - number * codewords.size)
+        cuts = sorted({0, size, *(edge % size for edge in held)})
+        for low, high in pairwise(cuts):
+            symbols = frozenset(i for i in range(codewords.n_symbols) if held[0] <= i * size + low < held[1])
+            if symbols:
+                yield _Window(number, number + 1, low, high, symbols)
+
+
 def _needed(chart: SectionChart, known: Known, cured: Known) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yield (source, int64 (k, 2) ranges [image bytes]): cells of a section that should be rescued."""
     codewords, size = chart.codewords, chart.codewords.symbol_size
     span_start, states, span_state = spans_of(chart.section, codewords, (known, cured))
     _, last = codewords.numbers(chart.section.array_start, chart.section.array_stop)
-    matters = [_lanes_that_matter(codewords, state) for state in states.tolist()]
     stops = np.append(span_start[1:], last * size)
-    wanted = np.array([any(rows) for rows in matters], dtype=np.bool_)[span_state]
-    for start, stop, state in zip(
-        span_start[wanted].tolist(), stops[wanted].tolist(), span_state[wanted].tolist(), strict=True
-    ):
-        numbers = np.arange(start // size, -(-stop // size), dtype=np.int64)
-        low = np.maximum(start, numbers * size) - numbers * size
-        high = np.minimum(stop, (numbers + 1) * size) - numbers * size
-        for lane in sorted({lane for lanes in matters[state] for lane in lanes}):
-            whose = np.array([lane in lanes for lanes in matters[state]], dtype=np.bool_)[numbers % codewords.period]
-            origin = codewords.lanes[lane].image_origin + numbers[whose] * codewords.lanes[lane].step
-            yield codewords.lanes[lane].source, np.stack((origin + low[whose], origin + high[whose]), axis=1)
+    for window in _windows(chart):
+        matters = [_lanes_that_matter(codewords, state, window.symbols) for state in states.tolist()]
+        wanted = np.array([any(rows) for rows in matters], dtype=np.bool_)[span_state]
+        wanted &= (stops > window.first * size) & (span_start < window.last * size)
+        for start, stop, state in zip(
+            span_start[wanted].tolist(), stops[wanted].tolist(), span_state[wanted].tolist(), strict=True
+        ):
+            yield from _cells(codewords, window, (start, stop), matters[state])
 
 
-def _lanes_that_matter(codewords: Codewords, state: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the lanes that matter in a state, by codeword of the period."""
+def _cells(
+    codewords: Codewords, window: _Window, span: tuple[int, int], matters: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield (source, ranges) of what matters of one span, as far as the window goes; see `_needed`."""
+    size = codewords.symbol_size
+    first, last = max(span[0] // size, window.first), min(-(-span[1] // size), window.last)
+    numbers = np.arange(first, last, dtype=np.int64)
+    low = np.maximum(span[0] - numbers * size, window.low)
+    high = np.minimum(span[1] - numbers * size, window.high)
+    for lane in sorted({lane for lanes in matters for lane in lanes}):
+        whose = np.array([lane in lanes for lanes in matters], dtype=np.bool_)[numbers % codewords.period]
+        whose &= low < high
+        origin = codewords.lanes[lane].image_origin + numbers[whose] * codewords.lanes[lane].step
+        yield codewords.lanes[lane].source, np.stack((origin + low[whose], origin + high[whose]), axis=1)
+
+
+def _lanes_that_matter(codewords: Codewords, state: Sequence[int], symbols: frozenset[int]) -> list[tuple[int, ...]]:
+    """Return the lanes that matter to some symbols in a state, by codeword of the period."""
     n = len(codewords.lanes)
     now, then, conditions = state[:n], state[n : 2 * n], state[2 * n :]
     curable = [lane for lane in range(n) if then[lane] < now[lane]]
     if not curable:
         return [()] * codewords.period
-    return [_matter(pattern, now, then, conditions, curable) for pattern in codewords.patterns]
+    return [_matter(pattern, symbols, (now, then, conditions), curable) for pattern in codewords.patterns]
 
 
 def _matter(
-    pattern: Pattern, now: Sequence[int], then: Sequence[int], conditions: Sequence[int], curable: Sequence[int]
+    pattern: Pattern,
+    symbols: frozenset[int],
+    trust: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    curable: Sequence[int],
 ) -> tuple[int, ...]:
     """Return the lanes that matter in one codeword.
 
     Args:
         pattern: its ways.
-        now: trust in each lane.
-        then: the same once everything was rescued.
-        conditions: trust in each condition.
+        symbols: those that count.
+        trust: in each lane; the same once everything was rescued; in each condition.
         curable: lanes that are worth more then.
     """
+    now, then, conditions = trust
     used = {place.lane for way in pattern for places in way.places for place in places}
     failing = [lane for lane in curable if lane in used]
-    if not failing or _served(pattern, now, conditions) == _served(pattern, then, conditions):
+    if not failing or _served(pattern, symbols, now, conditions) == _served(pattern, symbols, then, conditions):
         return ()
     if len(failing) > _MOST_LANES:
         return tuple(failing)
     served = {
-        frozenset(rescued): _served(pattern, _rescued(now, then, rescued), conditions)
+        frozenset(rescued): _served(pattern, symbols, _rescued(now, then, rescued), conditions)
         for count in range(len(failing) + 1)
         for rescued in combinations(failing, count)
     }
@@ -125,6 +174,7 @@ def _rescued(now: Sequence[int], then: Sequence[int], lanes: Sequence[int]) -> l
     return [then[lane] if lane in lanes else trust for lane, trust in enumerate(now)]
 
 
-def _served(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int]) -> int:
+def _served(pattern: Pattern, symbols: frozenset[int], lanes: Sequence[int], conditions: Sequence[int]) -> int:
     """Count the symbols that are served by default."""
-    return sum(recipe.health <= Health.UNPROVEN for recipe in recipes_for(pattern, lanes, conditions))
+    recipes = recipes_for(pattern, lanes, conditions)
+    return sum(recipes[symbol].health <= Health.UNPROVEN for symbol in symbols)

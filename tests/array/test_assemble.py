@@ -80,8 +80,39 @@ def test_the_freshest_counts_for_all_that_concerns_the_array() -> None:
 def test_the_freshest_may_say_that_no_reshape_runs() -> None:
     claims = [claimed(n, events=40 if n else 41, reshape=GROWTH if n else None) for n in range(4)]
     assembly = assemble(claims)
-    assert states(assembly)["sdb"] == (State.INCOMPATIBLE, 1)
-    assert "says that a reshape runs" in said(assembly, "sdb")
+    member = assembly.description.serving[1]
+    assert member.state is State.IN_SYNC
+    moved = claims[1].claim.data_offset + GROWTH.new_offset
+    assert (member.data_offset, member.new_data_offset) == (moved, moved)
+    assert "does not know yet that the reshape has ended" in said(assembly, "sdb")
+    assert assembly.description.reshape is None
+
+
+def test_the_freshest_may_say_that_a_reshape_has_begun() -> None:
+    begun = replace(GROWTH, position=0)
+    claims = [claimed(n, events=40 + (n < 3), reshape=begun if n < 3 else None) for n in range(3)]
+    old = claimed(2, events=40, reshape=None, raid_disks=claims[0].claim.raid_disks - GROWTH.delta_disks)
+    assembly = assemble([claims[0], claims[1], old])
+    member = assembly.description.serving[2]
+    assert member.state is State.IN_SYNC
+    assert member.new_data_offset == member.data_offset + GROWTH.new_offset
+    assert "does not know yet that the reshape has begun" in said(assembly, "sdc")
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_between_two_recorded_positions_nothing_was_written(backwards: bool) -> None:
+    unit = GROWTH.position or 65536 * 3
+    older, newer = (2 * unit, unit) if backwards else (unit, 2 * unit)
+    claims = [
+        claimed(
+            n, events=41 - (n == 1), reshape=replace(GROWTH, position=older if n == 1 else newer, backwards=backwards)
+        )
+        for n in range(4)
+    ]
+    reshape = assemble(claims).description.reshape
+    assert reshape is not None
+    assert reshape.position == newer
+    assert reshape.quiet == Extents.span(unit, 2 * unit)
 
 
 @pytest.mark.parametrize(("lag", "state"), [(0, State.IN_SYNC), (1, State.IN_SYNC), (2, State.STALE), (9, State.STALE)])
@@ -172,8 +203,9 @@ def test_a_replacement_waits_for_the_original() -> None:
     replacement = claimed(4, device_roles=table, replacement=True, recovery_offset=65536)
     for claims in ([replacement, *whole], [*whole, replacement], [replace(replacement, size=1 << 40), *whole]):
         assembly = assemble(claims)
-        assert states(assembly)["sde"] == (State.DUPLICATE, 1)
+        assert states(assembly)["sde"] == (State.REPLACEMENT, 1)
         assert states(assembly)["sdb"] == (State.IN_SYNC, 1)
+        assert [member.path for member in assembly.description.sources if member.role == 1] == ["sdb", "sde"]
     alone = assemble([replacement, whole[0], *whole[2:]])
     assert states(alone)["sde"] == (State.RECOVERING, 1)
 
@@ -196,7 +228,7 @@ def test_without_a_device_uuid_nothing_is_called_a_copy() -> None:
         ("chunk_size", 4096, "chunk_size 4096 instead of 65536"),
         ("raid_disks", 5, "raid_disks 5 instead of 4"),
         ("component_size", 4096, "component_size 4096 instead of 655360"),
-        ("reshape", GROWTH, "that a reshape runs"),
+        ("reshape", replace(GROWTH, new_layout=3), "that a reshape runs"),
     ],
 )
 def test_who_describes_another_array_is_set_apart(field: str, value: Any, told: str) -> None:
@@ -286,7 +318,7 @@ def test_features_that_nobody_may_guess_about() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"level": 10}, UnsupportedMetadata, "level raid10"),
+        ({"level": -4}, UnsupportedMetadata, "level -4 (multipath)"),
         ({"layout": 9}, UnsupportedMetadata, "layout 9"),
         ({"chunk_size": 0}, InconsistentDescription, "a chunk of 0 bytes"),
         ({"raid_disks": 1, "device_roles": (0, 0, 0, 0)}, InconsistentDescription, "a raid5 of 1 members"),

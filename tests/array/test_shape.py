@@ -31,11 +31,11 @@ def test_it_describes_itself() -> None:
 @pytest.mark.parametrize(
     ("level", "layout", "message"),
     [
-        (0, 0, "level raid0; this version of raidfs reads raid4, raid5 and raid6"),
-        (1, 0, "level raid1"),
-        (10, 0x102, "level raid10"),
-        (-1, 0, "level linear"),
-        (-4, 0, "level multipath"),
+        (-4, 1, "raidfs reads linear, raid0, raid1, raid4, raid5, raid6, raid10"),
+        (-4, 0, r"level -4 \(multipath\)"),
+        (10, 0x002, "layout 0x2, which raid10 does not have"),
+        (10, 0x80102, "layout 0x80102"),
+        (0, 3, "layout 3, which raid0 does not have"),
         (77, 0, "the unknown level 77"),
         (5, 6, "layout 6, which raid5 does not have"),
         (5, 16, "layout 16"),

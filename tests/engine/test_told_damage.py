@@ -15,7 +15,7 @@ def flaw(source: int, start: int, stop: int, reason: str = UNREADABLE, side: Sid
 
 def test_what_a_source_knows_and_nobody_told_is_a_flaw() -> None:
     sources = [MemorySource(bytes(4096)), MemorySource(bytes(4096), Extents([(0, 512), (1024, 2048)]))]
-    assert unread_flaws(sources, ()) == (Flaw(1, Extents([(0, 512), (1024, 2048)]), Trust.NONE, UNREADABLE),)
+    assert unread_flaws(sources, ()) == (Flaw(1, Extents([(0, 512), (1024, 2048)]), Trust.NONE, UNREADABLE, curable=True),)
     assert unread_flaws(sources, [flaw(1, 0, 1500, "told")]) == (flaw(1, 1500, 2048),)
     assert unread_flaws(sources, [flaw(1, 0, 4096, "told")]) == ()
 
@@ -32,7 +32,7 @@ def test_flaws_alike_become_one_but_not_those_that_are_fixed() -> None:
     known = merged_flaws(fixed, 2, [flaw(0, 512, 1024), flaw(1, 512, 1024, "told"), flaw(0, 2048, 2560)])
     assert known[:2] == fixed
     assert known[2:] == (
-        Flaw(0, Extents([(512, 1024), (2048, 2560)]), Trust.NONE, UNREADABLE),
+        Flaw(0, Extents([(512, 1024), (2048, 2560)]), Trust.NONE, UNREADABLE, curable=True),
         flaw(1, 512, 1024, "told"),
     )
     assert merged_flaws(known, 2, [flaw(0, 1024, 2048)])[2] == flaw(0, 512, 2560)
