@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,16 @@ from raidfs.block import BlockSource, Requests, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws
-from raidfs.engine.fetch import Failure, MemberReader, run_reads
+from raidfs.engine.fetch import Failure, FileSource, MemberReader, patient, run_reads
 from raidfs.engine.flatten import fits, flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
+from raidfs.engine.judge import judges_of, warm_up
+from raidfs.engine.scrutiny import Knowledge, Scrutiny
 from raidfs.errors import SourceChanged
 from raidfs.extents import Extents
 from raidfs.kernels.combine import run_sums
-from raidfs.kernels.fused import serve_nowait
+from raidfs.kernels.filled import any_read_filled
+from raidfs.kernels.fused import GAVE_UP, SERVED, serve_nowait
 from raidfs.kernels.plan import LOSSES, READS, SCRATCH, SUMS, Chart, Work, plan_window
 
 _SCRATCH = 4 << 20
@@ -36,18 +39,6 @@ _SMALLEST = 4096
 _NOTHING = Extents()
 _PATIENCE = 20.0
 """Seconds until a member that does not answer is rebuilt around."""
-
-
-@runtime_checkable
-class FileSource(Protocol):
-    """A source whose bytes are a plain file's or device's, readable through its descriptor."""
-
-    @property
-    def fd(self) -> int:
-        """File descriptor, open for reading."""
-
-    def assert_unchanged(self) -> None:
-        """Raise `SourceChanged` when the file is no longer what was opened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +104,7 @@ class ArraySource:
         fixed = (*known_flaws(description, self._members, [source.size for source in self._sources]), *told)
         self._n_fixed = len(fixed)
         self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
+        self._scrutiny = self._scrutinised()
 
     @property
     def size(self) -> int:
@@ -151,6 +143,8 @@ class ArraySource:
         self._plan((0, len(out)), len(out), self._sight.chart)
         _, scratch = self._work_for(self._sight.chart)
         run_sums(out, scratch, np.zeros((0, 4), dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
+        any_read_filled(np.zeros((0, 4), dtype=np.int64), out)
+        warm_up()
 
     def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
         """Fill `out` from `offset` [array bytes] on if that needs no waiting and nothing is lost; else return False."""
@@ -171,13 +165,27 @@ class ArraySource:
 
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""
-        flaws = [
+        self.take(
             Flaw(source, extents, Trust.NONE, reason, curable=reason == UNREADABLE)
             for source, extents, reason in failures
-        ]
+        )
+
+    def take(self, flaws: Iterable[Flaw]) -> None:
+        """Know this, too, against the sources from now on."""
         with self._learning:
             known = merged_flaws(self._sight.flaws, self._n_fixed, flaws)
             self._sight = self._look(known, self._sight.generation + 1)
+
+    def _scrutinised(self) -> Scrutiny:
+        """Return who asks the parity before what looks as if it was never copied is believed."""
+        members = list(zip(self._sources, self._readers, strict=True))
+        knowledge = Knowledge(
+            flaws=lambda: self._sight.flaws,
+            learn=self.take,
+            unchanged=self._unchanged,
+            sources=lambda: [patient(source, reader, self._patience) for source, reader in members],
+        )
+        return Scrutiny(judges_of(self.description, self._members, check=self.policy.check), knowledge)
 
     def _look(self, flaws: tuple[Flaw, ...], generation: int) -> Sight:
         charts = chart_sections(self.description, self._members, flaws)
@@ -202,7 +210,11 @@ class ArraySource:
             return False
         chart, limit = self._sight.chart, int(self.policy.limit)
         work, scratch = self._work_for(chart)
-        return bool(serve_nowait(chart, work, self._fds, out, scratch, offset, limit))
+        said = serve_nowait(chart, work, self._fds, out, scratch, offset, limit)
+        if said == GAVE_UP:
+            return False
+        is_plain = said == SERVED and not self.policy.check
+        return is_plain or self._scrutiny.is_settled(offset, offset + len(out))
 
     def _read_slowly(self, offset: int, out: NDArray[np.uint8]) -> Extents:
         """Go through the plan in Python, in parts where it does not fit."""
@@ -232,6 +244,8 @@ class ArraySource:
             losses = Extents(work.losses[: work.used[LOSSES], :2])
             arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
+            if not failures and (self.policy.check or any_read_filled(reads, arena)):
+                self._scrutiny.settle(offset, offset + len(out))
             if failures or not self._unchanged() or self._sight is not sight:
                 absent += self._absent(failures)
                 continue

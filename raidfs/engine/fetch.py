@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,18 @@ from raidfs.extents import Extents
 
 _FAREWELL = 1.0
 """Seconds that a member's thread is given to end."""
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A source whose bytes are a plain file's or device's, readable through its descriptor."""
+
+    @property
+    def fd(self) -> int:
+        """File descriptor, open for reading."""
+
+    def assert_unchanged(self) -> None:
+        """Raise `SourceChanged` when the file is no longer what was opened."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,77 @@ class MemberReader:
             except SourceError:
                 job.gone = True
             job.done.set()
+
+
+class PatientSource:
+    """A member for whoever reads it in other ways than by a plan; what does not answer in time is lost to that reader.
+
+    Attributes:
+        overdue: parts that did not answer in time [image bytes]; these are not lost for good.
+    """
+
+    def __init__(self, source: BlockSource, reader: MemberReader, patience: float) -> None:
+        """Wrap a source; `patience` [s] is that of each call."""
+        self._source = source
+        self._reader = reader
+        self._patience = patience
+        self._lock = threading.Lock()
+        self.overdue = Extents()
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self._source.size
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; see `BlockSource.read_into`. A source that is gone is lost as a whole."""
+        ends = np.cumsum(requests[:, 1])
+        packed = np.stack((requests[:, 0], requests[:, 1], ends - requests[:, 1]), axis=1)
+        deadline = time.monotonic() + self._patience
+        job = self._reader.submit(packed, int(ends[-1]) if len(ends) else 0)
+        in_time = job is not None and self._reader.wait(job, deadline)
+        if job is None or not in_time or job.gone:
+            if not in_time:
+                asked = Extents(np.stack((requests[:, 0], requests[:, 0] + requests[:, 1]), axis=1))
+                with self._lock:
+                    self.overdue = self.overdue.union(asked)
+            for _, length, position in requests.tolist():
+                out[position : position + length] = 0
+            return Extents(np.stack((requests[:, 2], requests[:, 2] + requests[:, 1]), axis=1))
+        lost = []
+        for (_, length, position), at in zip(requests.tolist(), packed[:, 2].tolist(), strict=True):
+            out[position : position + length] = job.data[at : at + length]
+            lost.append(job.lost.clip(at, at + length).shift(position - at))
+        return Extents().union(*lost)
+
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what is known to be lost in [start, stop)."""
+        return self._source.known_losses(start, stop)
+
+
+class PatientFile(PatientSource):
+    """The same of a plain file, which may also be read through its descriptor."""
+
+    def __init__(self, source: BlockSource, file: FileSource, reader: MemberReader, patience: float) -> None:
+        """Wrap a source that is that file."""
+        super().__init__(source, reader, patience)
+        self._file = file
+
+    @property
+    def fd(self) -> int:
+        """File descriptor, open for reading."""
+        return self._file.fd
+
+    def assert_unchanged(self) -> None:
+        """Raise `SourceChanged` when the file is no longer what was opened."""
+        self._file.assert_unchanged()
+
+
+def patient(source: BlockSource, reader: MemberReader, patience: float) -> PatientSource:
+    """Wrap a source so that nobody waits for it longer than `patience` [s]."""
+    if isinstance(source, FileSource):
+        return PatientFile(source, source, reader, patience)
+    return PatientSource(source, reader, patience)
 
 
 def run_reads(

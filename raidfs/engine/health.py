@@ -38,10 +38,12 @@ class Policy:
     Attributes:
         doubtful: serve doubtful bytes too.
         strict: withhold unproven ones.
+        check: compare every row with its parity before anything of it is served.
     """
 
     doubtful: bool = False
     strict: bool = False
+    check: bool = False
 
     @property
     def limit(self) -> Health:

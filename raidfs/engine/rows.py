@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import Member
 from raidfs.block import BlockSource
-from raidfs.engine.array_source import FileSource
 from raidfs.engine.damage import NO_TRUST, Flaw, TrustMap, flaws_at, trust_map
+from raidfs.engine.fetch import FileSource
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side

@@ -50,7 +50,7 @@ def _double(target: NDArray[np.uint8]) -> None:
 
 
 @kernel
-def _piece(out: NDArray[np.uint8], scratch: NDArray[np.uint8], position: int, length: int) -> NDArray[np.uint8]:
+def arena_piece(out: NDArray[np.uint8], scratch: NDArray[np.uint8], position: int, length: int) -> NDArray[np.uint8]:
     """Return `length` bytes of the arena, which is `out` followed by `scratch`; a piece never straddles the two."""
     if position < len(out):
         return out[position : position + length]
@@ -89,16 +89,16 @@ def _sum_block(
             if not terms[j, 1] >> bit & 1:
                 continue
             if first:
-                _copy_bytes(target, _piece(out, scratch, terms[j, 0] + start, n))
+                _copy_bytes(target, arena_piece(out, scratch, terms[j, 0] + start, n))
                 first = False
             elif held < 0:
                 held = j
             else:
-                one = _piece(out, scratch, terms[held, 0] + start, n)
-                _xor_two(target, one, _piece(out, scratch, terms[j, 0] + start, n))
+                one = arena_piece(out, scratch, terms[held, 0] + start, n)
+                _xor_two(target, one, arena_piece(out, scratch, terms[j, 0] + start, n))
                 held = -1
         if held >= 0:
-            _xor_bytes(target, _piece(out, scratch, terms[held, 0] + start, n))
+            _xor_bytes(target, arena_piece(out, scratch, terms[held, 0] + start, n))
 
 
 @kernel

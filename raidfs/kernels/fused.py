@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.kernels import c_function, kernel
-from raidfs.kernels.combine import run_sums
+from raidfs.kernels.combine import arena_piece, run_sums
+from raidfs.kernels.filled import any_filled
 from raidfs.kernels.plan import LOSSES, READS, SUMS, Chart, Work, plan_window
+
+# what `serve_nowait` says
+GAVE_UP, SERVED, SERVED_FILLED = 0, 1, 2
 
 _NOWAIT = os.RWF_NOWAIT
 _preadv2 = c_function("preadv2", "intp", "int32", "uintp", "int32", "int64", "int32")
@@ -35,8 +39,8 @@ def _group_by_source(work: Work, n_sources: int) -> None:
 
 
 @kernel
-def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: NDArray[np.uint8]) -> bool:
-    """Run all reads, contiguous ones of a source as one call.
+def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: NDArray[np.uint8]) -> int:
+    """Run all reads, contiguous ones of a source as one call; look at what came while the caches have it.
 
     Args:
         work: a plan.
@@ -45,11 +49,12 @@ def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: 
         scratch: uint8 (k,), second part of the arena.
 
     Returns:
-        True: every byte is there.
+        SERVED: every byte is there. SERVED_FILLED: so it is, and some of what was read is filled. GAVE_UP: neither.
     """
     _group_by_source(work, len(fds))
     n = work.used[READS]
-    i = 0
+    i = looked_at = 0
+    said = SERVED
     while i < n:
         read = work.reads[work.order[i]]
         source, offset, total, n_vectors = read[0], read[1], 0, 0
@@ -67,8 +72,13 @@ def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: 
             n_vectors += 1
             i += 1
         if _preadv2(fds[source], work.iovec.ctypes.data, n_vectors, offset, _NOWAIT) != total:
-            return False
-    return True
+            return GAVE_UP
+        while looked_at < i and said == SERVED:
+            done = work.reads[work.order[looked_at]]
+            if any_filled(arena_piece(out, scratch, done[3], done[2]), done[1]):
+                said = SERVED_FILLED
+            looked_at += 1
+    return said
 
 
 @kernel
@@ -80,7 +90,7 @@ def serve_nowait(
     scratch: NDArray[np.uint8],
     start: int,
     limit: int,
-) -> bool:
+) -> int:
     """Fill `out` with array bytes, if that needs no waiting.
 
     Args:
@@ -93,15 +103,21 @@ def serve_nowait(
         limit: worst health that is served.
 
     Returns:
-        True: the output is complete. False: nothing is known about its contents.
+        SERVED: the output is complete. SERVED_FILLED: so it is, and something that was read for it, at its own place or
+        to be summed, is filled. GAVE_UP: nothing is known about its contents.
     """
     length = len(out)
     done = 0
+    said = SERVED
     while done < length:
         room = (length, length + len(scratch))
         planned = plan_window(chart, work, (start + done, start + length, done), limit, room)
-        if planned == 0 or work.used[LOSSES] or not _fetch(work, fds, out, scratch):
-            return False
+        if planned == 0 or work.used[LOSSES]:
+            return GAVE_UP
+        fetched = _fetch(work, fds, out, scratch)
+        if fetched == GAVE_UP:
+            return GAVE_UP
+        said = max(said, fetched)
         run_sums(out, scratch, work.sums[: work.used[SUMS]], work.terms)
         done += planned
-    return True
+    return said
