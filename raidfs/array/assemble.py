@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from raidfs.array.choose import Claimed, choose_array, freshest
 from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
 from raidfs.array.past import proven_of, standing_of
-from raidfs.array.reshaping import disagreement, half_finished, offsets_of, quiet_of, shapes_of, usual_move
+from raidfs.array.reshaping import (
+    disagreement,
+    failed_underway,
+    half_finished,
+    offsets_of,
+    quiet_of,
+    shapes_of,
+    usual_move,
+)
 from raidfs.array.shape import Shape
 from raidfs.array.unsynced import Intent, bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
@@ -327,6 +335,8 @@ def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
         return f"as many members with later but damaged superblocks are here ({later[0].path}) as with whole ones"
     if half_finished(reference.claim):
         return half_finished(reference.claim)
+    if failed_underway(reference.claim, [each.claim for each in chosen]):
+        return failed_underway(reference.claim, [each.claim for each in chosen])
     if reference.claim.has_journal:
         journals = [each for each in chosen if _is_current_journal(each, reference)]
         if not journals:

@@ -148,3 +148,22 @@ def half_finished(claim: MemberClaim) -> str:
         f"a reshape to {new} ended, but the superblocks still say {old}: they may have been written only in part, and "
         "the data are in one of the two"
     )
+
+
+def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
+    """Say that members of a RAID10 left while it was reshaped to what it is (or becomes) now, one sentence; or ''.
+
+    Linux fails members of a RAID10 that it itself writes beyond the end of, and goes on without them from wrong places:
+    real arrays whose data were whole only on those that it threw out. So what was moved after they left is not sure.
+    """
+    if not shapes_of(first)[0].moves_exactly:
+        return ""
+    for claim in others:
+        if claim.reshape is None or claim.events + 1 >= first.events:
+            continue
+        if first.reshape is not None or _after(claim) == _static(first):
+            return (
+                f"a member left at position {claim.reshape.position} of the reshape (events {claim.events}, now "
+                f"{first.events}), and Linux is known to move a RAID10 wrongly after that"
+            )
+    return ""
