@@ -1,53 +1,123 @@
-"""Partition tables: where the partitions lie, and nothing where there is no table."""
+"""Partition tables: where the partitions lie, what is wrong with the table, and nothing where there is none."""
 
 from __future__ import annotations
 
-import struct
-
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raidfs.block import MemorySource
-from raidfs.partition import partitions_of
+from raidfs.extents import Extents
+from raidfs.partition import read_partitions
+from tests.support.disks import Slice, gpt_disk, mbr_disk, write_table
 
 SIZE = 1 << 20
+SLICES = (Slice(100, 200), Slice(400, 1000))
 
 
-def mbr(*entries: tuple[int, int, int], status: int = 0) -> bytearray:
-    disk = bytearray(SIZE)
-    for number, (kind, start, length) in enumerate(entries):
-        struct.pack_into("<B3xB3xII", disk, 446 + 16 * number, status, kind, start, length)
-    disk[510:512] = b"\x55\xaa"
-    return disk
+def found(disk: bytes | bytearray, lost: Extents | None = None) -> list[tuple[int, int, int]]:
+    partitions, _ = read_partitions(MemorySource(disk, lost), "sda")
+    return [(each.number, each.start, each.size) for each in partitions]
+
+
+def said(disk: bytes | bytearray, lost: Extents | None = None) -> list[str]:
+    return [finding.message for finding in read_partitions(MemorySource(disk, lost), "sda")[1]]
 
 
 def test_the_entries_of_an_mbr() -> None:
-    disk = mbr((0xFD, 64, 1000), (0x83, 1100, 100), (0x83, 2000, 1000))
-    found = partitions_of(MemorySource(disk))
-    assert (64 * 512, 1000 * 512) in found
-    assert (1100 * 512, 100 * 512) in found
-    assert not any(start + size > SIZE for start, size in found)
+    disk = mbr_disk([Slice(64, 1000), Slice(1100, 100), Slice(2000, 1000)], SIZE)
+    assert {(1, 64 * 512, 1000 * 512), (2, 1100 * 512, 100 * 512)} <= set(found(disk))
+    assert not any(start + size > SIZE for _, start, size in found(disk))
 
 
-def test_the_entries_of_a_gpt() -> None:
-    disk = mbr((0xEE, 1, 0xFFFFFFFF))
-    disk[512:520] = b"EFI PART"
-    struct.pack_into("<QII", disk, 512 + 72, 2, 128, 128)
-    disk[1024:1040] = b"a partition type"
-    struct.pack_into("<QQ", disk, 1024 + 32, 100, 199)
-    assert partitions_of(MemorySource(disk)) == [(100 * 512, 100 * 512)]
+def test_logical_partitions_are_counted_from_five() -> None:
+    disk = bytearray(SIZE)
+    write_table(disk, 0, [(0x83, 10, 50), (0x05, 100, 1000)])
+    write_table(disk, 100 * 512, [(0x83, 2, 100), (0x05, 300, 400)])
+    write_table(disk, 400 * 512, [(0xFD, 2, 200)])
+    assert {(1, 5120, 25600), (5, 102 * 512, 100 * 512), (6, 402 * 512, 200 * 512)} <= set(found(disk))
+
+
+def test_a_loop_of_logical_partitions_ends() -> None:
+    disk = bytearray(SIZE)
+    write_table(disk, 0, [(0x0F, 100, 1000)])
+    write_table(disk, 100 * 512, [(0x83, 2, 100), (0x05, 300, 400)])
+    write_table(disk, 400 * 512, [(0x83, 2, 50), (0x05, 0, 400)])
+    assert {(5, 102 * 512, 100 * 512), (6, 402 * 512, 50 * 512)} <= set(found(disk))
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_the_entries_of_a_gpt(sector: int) -> None:
+    disk = gpt_disk(SLICES, 2000, sector)
+    assert found(disk) == [(1, 100 * sector, 200 * sector), (2, 400 * sector, 1000 * sector)]
+    assert said(disk) == []
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        (slice(0, 8), "sda: the primary GPT is gone"),
+        (slice(56, 72), "sda: the primary GPT is damaged: the checksum of its header is wrong"),
+        (slice(88, 92), "sda: the primary GPT is damaged: the checksum of its header is wrong"),
+    ],
+)
+def test_the_backup_counts_where_the_primary_is_damaged(where: slice, sentence: str, sector: int) -> None:
+    disk = gpt_disk(SLICES, 2000, sector)
+    head = slice(sector + where.start, sector + where.stop)
+    disk[head] = b"x" * (where.stop - where.start)
+    assert found(disk) == [(1, 100 * sector, 200 * sector), (2, 400 * sector, 1000 * sector)]
+    assert said(disk) == [sentence, "sda: the backup GPT at the end of the disk is used"]
+
+
+def test_damaged_entries_are_told_from_whole_ones() -> None:
+    disk = gpt_disk(SLICES, 2000)
+    disk[1024 + 60] ^= 1
+    assert len(found(disk)) == 2
+    assert said(disk)[0] == "sda: the primary GPT is damaged: the checksum of its entries is wrong"
+    unreadable = Extents.span(1024, 1536)
+    assert said(gpt_disk(SLICES, 2000), unreadable)[0] == "sda: the primary GPT is damaged: its entries cannot be read"
+
+
+def test_of_two_damaged_tables_the_first_is_used_and_both_are_named() -> None:
+    disk = gpt_disk(SLICES, 2000)
+    for place in (512, 1999 * 512):
+        disk[place + 60] ^= 1
+    assert len(found(disk)) == 2
+    assert [sentence.split(":")[1] for sentence in said(disk)] == [
+        " the primary GPT is damaged",
+        " the backup GPT is damaged",
+    ]
+
+
+def test_a_partition_behind_the_end_is_named() -> None:
+    disk = gpt_disk([Slice(100, 200), Slice(400, 1000)], 2000)[: 1200 * 512]
+    assert found(disk) == [(1, 100 * 512, 200 * 512)]
+    assert "partition 2 ends at byte 716800, behind the end of the image (614400 bytes)" in said(disk)[0]
 
 
 def test_no_signature_or_boot_code_is_no_table() -> None:
-    assert partitions_of(MemorySource(bytes(SIZE))) == []
-    assert partitions_of(MemorySource(b"")) == []
-    assert partitions_of(MemorySource(mbr((0xFD, 64, 1000), status=0x33))) == []
+    assert found(bytes(SIZE)) == []
+    assert found(b"") == []
+    assert found(mbr_disk([Slice(64, 1000)], SIZE, status=0x33)) == []
+    assert found(mbr_disk([Slice(64, 1000)], SIZE), Extents.span(0, 512)) == []
 
 
-@given(st.binary(min_size=66, max_size=66), st.binary(max_size=600))
-def test_any_bytes_give_ranges_within_the_disk(entries: bytes, more: bytes) -> None:
+@given(st.binary(min_size=66, max_size=66), st.binary(max_size=600), st.binary(max_size=300))
+def test_any_bytes_give_ranges_within_the_disk(entries: bytes, more: bytes, tail: bytes) -> None:
     disk = bytearray(65536)
     disk[446:512] = entries[:64] + b"\x55\xaa"
     disk[512 : 512 + len(more)] = more
-    for start, size in partitions_of(MemorySource(disk)):
+    disk[65024 : 65024 + len(tail)] = tail
+    for _, start, size in found(disk):
+        assert 0 < start < start + size <= len(disk)
+
+
+@given(st.data())
+def test_a_gpt_with_any_bytes_changed_gives_ranges_within_the_disk(data: st.DataObject) -> None:
+    disk = gpt_disk(SLICES, 2000)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.one_of(st.integers(0, 2048), st.integers(1999 * 512, 1999 * 512 + 100)))
+        disk[at] = data.draw(st.integers(0, 255))
+    for _, start, size in found(disk):
         assert 0 < start < start + size <= len(disk)

@@ -47,7 +47,7 @@ def explain(members: tuple[str, ...], at: str, as_json: bool, quiet: bool, **sha
         if offset >= array.description.size:
             raise UsageError(f"--at {at}: the array ends at {format_offset(array.description.size)}")
         found = explain_byte(array.charts, array.flaws, offset)
-        paths = [image.path for _, image in array.serving]
+        paths = [member.path for member, _ in array.serving]
         if not quiet:
             click.echo(_as_json(found, paths) if as_json else "\n".join(_lines(found, paths, array)))
     return 0

@@ -113,7 +113,9 @@ def _refuse_member(target: str) -> None:
 
 def _identity(array: OpenArray) -> str:
     """Name what is exported: the array, its members as they are, what is said against them, and what is served."""
-    members = [(member.role, image.size, os.fstat(image.fd).st_mtime_ns) for member, image in array.serving]
+    members = [
+        (member.role, source.base, source.size, os.fstat(source.fd).st_mtime_ns) for member, source in array.serving
+    ]
     flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]
     said = [array.description.uuid, array.description.size, members, flaws, array.given, repr(array.options.policy)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

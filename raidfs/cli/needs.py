@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from raidfs.cli.opening import image_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.account import Account
@@ -50,20 +51,21 @@ def _write_maps(array: OpenArray, found: Sequence[Need], folder: str, *, force: 
     for path in paths.values():
         refuse_existing(path, protected, force=force)
     for need in wanted:
-        image = array.serving[need.source][1]
-        size = max(image.size, int(need.extents.array[-1, 1]))
+        source = array.serving[need.source][1]
+        image, wanted_bytes = image_of(source), need.extents.shift(source.base)
+        size = max(image.size, int(wanted_bytes.array[-1, 1]))
         comments = [
             f"Domain map of {image.path!a}: what raidfs needs of it to give back bytes of the array.",
             f"Use: ddrescue -d -r3 -m {Path(paths[need.source]).name!a} DISK IMAGE MAPFILE",
         ]
-        blocks = blocks_of(size, [(need.extents, Status.FINISHED)], Status.NOT_TRIED)
+        blocks = blocks_of(size, [(wanted_bytes, Status.FINISHED)], Status.NOT_TRIED)
         write_text(paths[need.source], mapfile_lines(comments, blocks))
     return paths
 
 
 def _names(array: OpenArray, wanted: Sequence[Need], folder: str) -> list[str]:
     """Name the maps after their images; images of one name from several folders are told apart by their role."""
-    names = [Path(array.serving[need.source][1].path).name for need in wanted]
+    names = [Path(array.serving[need.source][0].path).name for need in wanted]
     return [
         str(Path(folder) / (f"{name}{SUFFIX}" if names.count(name) == 1 else f"{name}.{need.source}{SUFFIX}"))
         for name, need in zip(names, wanted, strict=True)
@@ -82,11 +84,11 @@ def _lines(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -> 
         ]
     lines = [f"{format_size(withheld)} of the array are lost or doubtful. Worth another attempt:"]
     for need in found:
-        path = array.serving[need.source][1].path
+        path = array.serving[need.source][0].path
         told = f"{format_size(need.extents.total)} of {format_size(need.unreadable.total)} that are unreadable"
         lines.append(f"  {path}: {told}" + (f" -> {written[need.source]}" if need.source in written else ""))
     first = next(iter(written.values()))
-    image = array.serving[next(iter(written))][1].path
+    image = image_of(array.serving[next(iter(written))][1]).path
     return [
         *lines,
         "Next, for each of them, with the disk that the image was made of:",
@@ -102,11 +104,11 @@ def _as_json(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -
         "doubtful": account.doubtful,
         "members": [
             {
-                "path": array.serving[need.source][1].path,
+                "path": array.serving[need.source][0].path,
                 "domain_map": written.get(need.source),
                 "needed": need.extents.total,
                 "unreadable": need.unreadable.total,
-                "ranges": [[start, stop] for start, stop in need.extents],
+                "ranges": [[start, stop] for start, stop in need.extents.shift(array.serving[need.source][1].base)],
             }
             for need in found
         ],

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from raidfs.cli.maps import is_mapfile_name
-from raidfs.cli.session import Options
+from raidfs.cli.opening import Options
 from raidfs.engine.health import Policy
 from raidfs.errors import UsageError
 

@@ -1,92 +1,43 @@
-"""From paths to an open array: images are opened and scanned, the array assembled, its account made.
+"""An open array: what was decided about the members that were found, and what every byte of it is worth.
 
 The one place where all layers meet below the commands; nothing here prints.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
-from raidfs.array.choose import Claimed
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.cli.advice import findings_of_array
-from raidfs.cli.maps import without_maps
-from raidfs.cli.told import Told, hear
+from raidfs.cli.opening import MemberSource, Opened, Options, image_of, open_members
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws
-from raidfs.engine.health import Policy, Trust
-from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
+from raidfs.engine.health import Trust
 from raidfs.evidence.front import bound_front
-from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes
-from raidfs.image import open_image
-from raidfs.image.raw import RawImage
-from raidfs.image.usage import users_of
-from raidfs.partition import partitions_of
-from raidfs.superblock import claim_of, md0, scan
-from raidfs.superblock.bad_blocks import read_bad_blocks
-from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
-from raidfs.superblock.claim import BitmapClaim
 from raidfs.superblock.found import Found
-from raidfs.superblock.journal import journal_is_empty
-from raidfs.units import format_offset
 
 if TYPE_CHECKING:
     from raidfs.engine.array_source import ArraySource
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user decided.
-
-    Attributes:
-        uuid: which array, by uuid or name.
-        exclude: paths that are left out.
-        force_live: read members that are in use or change.
-        ignore_bad_block_log: read what a bad-block log calls bad.
-        mapfiles: ddrescue maps, each `MEMBER=FILE`.
-        no_mapfiles: do not look for maps beside images.
-        learned: folder in which read errors are kept, or None.
-        policy: what is served.
-    """
-
-    uuid: str | None = None
-    exclude: tuple[str, ...] = ()
-    force_live: bool = False
-    ignore_bad_block_log: bool = False
-    mapfiles: tuple[str, ...] = ()
-    no_mapfiles: bool = False
-    learned: str | None = None
-    policy: Policy = Policy()
-
-
 class OpenArray:
     """An array with its images open; made by `open_array`, valid until that context ends."""
 
-    def __init__(
-        self,
-        assembly: Assembly,
-        images: dict[str, RawImage],
-        superblocks: dict[str, Found],
-        findings: Sequence[Finding],
-        options: Options,
-        told: Told,
-    ) -> None:
-        """Hold what `open_array` found."""
+    def __init__(self, assembly: Assembly, opened: Opened, options: Options) -> None:
+        """Hold what was opened, and what was decided about it."""
         self.assembly = assembly
-        self.images = images
-        self.superblocks = superblocks
+        self.images = opened.images
         self.options = options
-        self._findings = tuple(findings)
-        self._told = told
+        self._opened = opened
+        self._findings = (*opened.findings, *assembly.findings)
         self._source: ArraySource | None = None
 
     @property
@@ -103,9 +54,14 @@ class OpenArray:
         return tuple(sorted(everything, key=lambda each: -each.severity))
 
     @cached_property
-    def serving(self) -> list[tuple[Member, RawImage]]:
-        """(member, image) of everything that may hold the array's bytes; of one role the preferred first."""
-        return [(member, self.images[member.path]) for member in self.description.sources]
+    def serving(self) -> list[tuple[Member, MemberSource]]:
+        """(member, its bytes) of everything that may hold the array's; of one role the preferred first."""
+        return [(member, self._opened.members[member.path]) for member in self.description.sources]
+
+    @property
+    def superblocks(self) -> dict[str, Found]:
+        """Of every member, by its path."""
+        return self._opened.superblocks
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
@@ -121,15 +77,16 @@ class OpenArray:
     def damage(self) -> dict[str, list[tuple[str, int]]]:
         """What speaks against each image that serves: (reason, bytes), by path."""
         found = {}
-        for number, (member, image) in enumerate(self.serving):
+        for number, (member, source) in enumerate(self.serving):
             end = max(member.data_offset, member.new_data_offset) + self.description.component_size
-            found[image.path] = bytes_by_reason(self.flaws, number, max(end, image.size))
+            found[member.path] = bytes_by_reason(self.flaws, number, max(end, source.size))
         return found
 
     @property
     def given(self) -> list[tuple[str, list[tuple[int, int]]]]:
         """What the maps that were given say of the members that serve, as plain data."""
-        return [(each.reason, list(each.extents)) for _, image in self.serving for each in self._told.maps[image.path]]
+        maps = self._opened.told.maps
+        return [(each.reason, list(each.extents)) for _, source in self.serving for each in maps[image_of(source).path]]
 
     @property
     def charts(self) -> tuple[SectionChart, ...]:
@@ -163,8 +120,8 @@ class OpenArray:
         Raises:
             OutputError: that is not possible.
         """
-        if self._told.learned is not None:
-            self._told.learned.save()
+        if self._opened.told.learned is not None:
+            self._opened.told.learned.save()
 
     def close(self) -> None:
         """End what was started; images are closed by `open_array`."""
@@ -172,16 +129,16 @@ class OpenArray:
             self._source.close()
 
     def _about(self, flaw: Flaw) -> Iterator[Finding]:
-        image = self.serving[flaw.source][1]
-        inside = flaw.extents.clip(0, image.size)
+        member, source = self.serving[flaw.source]
+        inside = flaw.extents.clip(0, source.size)
         if inside:
             start, stop = int(inside.array[0, 0]), int(inside.array[-1, 1])
-            text = f"{image.path}: {inside.total} bytes between {start} and {stop}: {flaw.reason}"
-            yield Finding(Severity.WARNING, image.path, text)
+            text = f"{member.path}: {inside.total} bytes between {start} and {stop}: {flaw.reason}"
+            yield Finding(Severity.WARNING, member.path, text)
 
     def _given_up(self) -> Iterator[Finding]:
         """Name the members that failed too often to be asked for details."""
-        for _, image in self.serving:
+        for image in dict.fromkeys(image_of(source) for _, source in self.serving):
             if image.is_budget_used_up:
                 text = (
                     f"{image.path} fails too often or for too long: where it fails now, everything that was asked for "
@@ -192,16 +149,16 @@ class OpenArray:
     @cached_property
     def _told_flaws(self) -> tuple[Flaw, ...]:
         return tuple(
-            Flaw(source, each.extents, Trust.NONE, each.reason, curable=True)
-            for source, (_, image) in enumerate(self.serving)
-            for each in self._told.about(image.path)
+            Flaw(number, each.extents.shift(-source.base).clip(0, source.size), Trust.NONE, each.reason, curable=True)
+            for number, (_, source) in enumerate(self.serving)
+            for each in self._opened.told.about(image_of(source).path)
         )
 
     @cached_property
     def known(self) -> tuple[Flaw, ...]:
         """What the members themselves say against their bytes, before any map or earlier run is heard."""
         members = [member for member, _ in self.serving]
-        return known_flaws(self.description, members, [image.size for _, image in self.serving])
+        return known_flaws(self.description, members, [source.size for _, source in self.serving])
 
     @cached_property
     def _fixed(self) -> tuple[Flaw, ...]:
@@ -209,7 +166,7 @@ class OpenArray:
 
     @cached_property
     def _flaws_at_open(self) -> tuple[Flaw, ...]:
-        return (*self._fixed, *unread_flaws([image for _, image in self.serving], self._fixed))
+        return (*self._fixed, *unread_flaws([source for _, source in self.serving], self._fixed))
 
     @cached_property
     def _charts_at_open(self) -> tuple[SectionChart, ...]:
@@ -221,148 +178,31 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
     """Open images, assemble the array that they hold, and close them at the end.
 
     Raises:
-        UsageError: an image is given twice, or all are excluded; a map is given for none of them.
-        SourceError: an image cannot be opened, or is in use.
-        BadMapfile: a ddrescue map cannot be used.
-        NoSuperblock: none of them holds a superblock.
         AssemblyError: see `raidfs.array.assemble.assemble`.
+        RaidfsError: see `raidfs.cli.opening.open_members`.
     """
     with ExitStack() as stack:
-        wanted = _not_excluded(without_maps(paths), options.exclude)
-        images, findings = _open_images(wanted, stack, options)
-        told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
-        findings += told.findings
-        claimed: list[Claimed] = []
-        superblocks: dict[str, Found] = {}
-        bitmaps: list[tuple[str, BitmapClaim]] = []
-        for path, image in images.items():
-            bitmap = read_bitmap_file(image)
-            if bitmap is not None:
-                bitmaps.append((path, bitmap))
-                findings.append(Finding(Severity.NOTE, path, f"{path} is a file with a write-intent bitmap"))
-                continue
-            found, said = _scan_image(path, image, options)
-            findings += said
-            if found is not None:
-                superblocks[path] = found[0]
-                claimed.append(found[1])
-        if not claimed:
-            raise NoSuperblock(_nothing_found(list(paths)))
-        assembly = assemble(claimed, options.uuid, bitmaps)
-        assembly = replace(assembly, description=_bounded(assembly.description, images))
-        array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options, told)
+        opened = open_members(paths, options, stack)
+        array = _assembled(opened, options)
         array.assert_unchanged()
         stack.callback(array.close)
         yield array
 
 
-def _bounded(description: ArrayDescription, images: dict[str, RawImage]) -> ArrayDescription:
+def _assembled(opened: Opened, options: Options) -> OpenArray:
+    assembly = assemble(opened.claimed, options.uuid, opened.bitmaps)
+    assembly = replace(assembly, description=_bounded(assembly.description, opened.members))
+    return OpenArray(assembly, opened, options)
+
+
+def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource]) -> ArrayDescription:
     """Let the data bound a reshape whose recorded position is not exact by itself."""
     if not at_risk_bytes(description):
         return description
     from raidfs.engine.array_source import ArraySource
 
-    array = ArraySource(description, [(member, images[member.path]) for member in description.sources], watch=False)
+    array = ArraySource(description, [(member, members[member.path]) for member in description.sources], watch=False)
     try:
-        serving = {role: images[member.path] for role, member in description.serving.items()}
-        return bound_front(description, serving, array)
+        return bound_front(description, {role: members[each.path] for role, each in description.serving.items()}, array)
     finally:
         array.close()
-
-
-def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
-    """Leave out what was excluded, however it is spelled.
-
-    Raises:
-        UsageError: what is excluded is none of the members.
-    """
-    left = list(paths)
-    for unwanted in excluded:
-        kept = [path for path in left if not _is_same(path, unwanted)]
-        if len(kept) == len(left):
-            raise UsageError(f"--exclude {unwanted}: this is none of the members")
-        left = kept
-    return left
-
-
-def _is_same(path: str, other: str) -> bool:
-    """Tell whether two paths name one file."""
-    try:
-        return path == other or os.path.samefile(path, other)
-    except OSError:
-        return False
-
-
-def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
-    """Open every image; empty ones are left out with a finding, unless there is no other."""
-    if not paths:
-        raise UsageError("every MEMBER is excluded; leave at least one")
-    images: dict[str, RawImage] = {}
-    findings: list[Finding] = []
-    seen: dict[tuple[int, int], str] = {}
-    for path in paths:
-        try:
-            image = open_image(path)
-        except EmptySource as error:
-            if len(paths) == 1:
-                raise
-            findings.append(Finding(Severity.WARNING, path, f"{error}; it is left out"))
-            continue
-        stack.callback(image.close)
-        _refuse(path, image, seen, options)
-        images[path] = image
-    return images, findings
-
-
-def _refuse(path: str, image: RawImage, seen: dict[tuple[int, int], str], options: Options) -> None:
-    """Refuse an image that is given twice, or in use."""
-    inode = image.describe_inode()
-    if inode in seen:
-        also = "" if seen[inode] == path else f" (also as {seen[inode]})"
-        raise UsageError(f"{path} is given twice{also}; name each image once")
-    seen[inode] = path
-    users = [] if options.force_live else users_of(path)
-    if users:
-        raise SourceInUse(f"{users[0]}; stop that first, or read it all the same with --force-live")
-
-
-def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Found, Claimed] | None, list[Finding]]:
-    """Read what one image says about itself."""
-    result = scan(image, path)
-    if not result.found:
-        message = f"{path} holds no md superblock and is left out"
-        return None, [*result.findings, Finding(Severity.WARNING, path, message)]
-    found = result.found[0]
-    claim = claim_of(found)
-    findings = [*result.findings, *found.findings]
-    bad_blocks, doubt = Extents(), ""
-    if claim.bad_block_log is not None:
-        log = read_bad_blocks(image, claim, path)
-        bad_blocks = log.extents
-        findings += log.findings
-        doubt = "" if log.complete or options.ignore_bad_block_log else "has a bad-block log that cannot be read"
-        if options.ignore_bad_block_log and bad_blocks:
-            message = f"{path}: the bad-block log ({bad_blocks.total} bytes) is ignored as asked"
-            findings.append(Finding(Severity.WARNING, path, message))
-            bad_blocks = Extents()
-    doubt = doubt or _in_partition(image, found)
-    bitmap = read_member_bitmap(image, claim)
-    claimed = Claimed(path, image.size, claim, bad_blocks, found.unsupported, doubt, bitmap=bitmap)
-    if claim.journal_tail is not None:
-        claimed = replace(claimed, journal_empty=journal_is_empty(image, claim))
-    return (found, claimed), findings
-
-
-def _in_partition(image: RawImage, found: Found) -> str:
-    """Say that a superblock without a place of its own lies where one of the image's partitions has its own, or ''."""
-    for start, size in partitions_of(image) if found.metadata == "0.90" else ():
-        if any(start + at == found.offset for at, _ in md0.offsets(size)):
-            where = f"partition that begins at {format_offset(start)}"
-            return f"is a whole disk, and its superblock lies in the {where}: raidfs does not read such members yet"
-    return ""
-
-
-def _nothing_found(paths: Sequence[str]) -> str:
-    if len(paths) == 1:
-        return f"{paths[0]} holds no md superblock (0.90, 1.0, 1.1, 1.2); is it a member image of a Linux array?"
-    return f"none of the {len(paths)} images holds an md superblock (0.90, 1.0, 1.1, 1.2); the first is {paths[0]}"

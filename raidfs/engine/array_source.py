@@ -98,9 +98,8 @@ class ArraySource:
         self._room = _Room()
         self._learning = threading.Lock()
         plain = all(isinstance(source, FileSource) for source in self._sources) and len(self._sources) > 0
-        self._fds = (
-            np.array([cast(FileSource, source).fd for source in self._sources], dtype=np.int32) if plain else None
-        )
+        files = [(cast(FileSource, source).fd, cast(FileSource, source).base) for source in self._sources if plain]
+        self._files = np.array(files, dtype=np.int64).reshape(-1, 2) if plain else None
         fixed = (*known_flaws(description, self._members, [source.size for source in self._sources]), *told)
         self._n_fixed = len(fixed)
         self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
@@ -206,11 +205,11 @@ class ArraySource:
         return intact
 
     def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> bool:
-        if self._fds is None:
+        if self._files is None:
             return False
         chart, limit = self._sight.chart, int(self.policy.limit)
         work, scratch = self._work_for(chart)
-        said = serve_nowait(chart, work, self._fds, out, scratch, offset, limit)
+        said = serve_nowait(chart, work, self._files, out, scratch, offset, limit)
         if said == GAVE_UP:
             return False
         is_plain = said == SERVED and not self.policy.check

@@ -32,6 +32,10 @@ class FileSource(Protocol):
     def fd(self) -> int:
         """File descriptor, open for reading."""
 
+    @property
+    def base(self) -> int:
+        """Where the source begins in that file [bytes]."""
+
     def assert_unchanged(self) -> None:
         """Raise `SourceChanged` when the file is no longer what was opened."""
 
@@ -170,6 +174,11 @@ class PatientFile(PatientSource):
     def fd(self) -> int:
         """File descriptor, open for reading."""
         return self._file.fd
+
+    @property
+    def base(self) -> int:
+        """Where the source begins in that file [bytes]."""
+        return self._file.base
 
     def assert_unchanged(self) -> None:
         """Raise `SourceChanged` when the file is no longer what was opened."""

@@ -256,7 +256,7 @@ def _judge_nowait(
         source = sources[lane[0]]
         if not isinstance(source, FileSource):
             return None
-        places[role] = source.fd, lane[1] + start
+        places[role] = source.fd, source.base + lane[1] + start
     verdict = np.empty(len(absent), dtype=np.int16)
     chunk = rows.zone.chunk_size // SECTOR
     if not check_rows_nowait(places, room, absent, rows.steps, rows.parity, start // SECTOR, chunk, verdict):

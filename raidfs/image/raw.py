@@ -51,6 +51,7 @@ class RawImage:
     Attributes:
         path: as given.
         fd: file descriptor, read-only; stays open until `close`.
+        base: where it begins in that file: 0.
         is_regular: a regular file, not a block device.
     """
 
@@ -68,6 +69,7 @@ class RawImage:
             SourceError: it cannot be opened, or is of another kind; one sentence.
         """
         self.path = path
+        self.base = 0
         self._reader = reader
         self._sys = sys
         self._lock = threading.Lock()

@@ -39,19 +39,19 @@ def _group_by_source(work: Work, n_sources: int) -> None:
 
 
 @kernel
-def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: NDArray[np.uint8]) -> int:
+def _fetch(work: Work, files: NDArray[np.int64], out: NDArray[np.uint8], scratch: NDArray[np.uint8]) -> int:
     """Run all reads, contiguous ones of a source as one call; look at what came while the caches have it.
 
     Args:
         work: a plan.
-        fds: int32 (n,): file descriptor of each source.
+        files: int64 (n, 2): file descriptor of each source, and where it begins in that file [bytes].
         out: uint8 (m,), first part of the arena.
         scratch: uint8 (k,), second part of the arena.
 
     Returns:
         SERVED: every byte is there. SERVED_FILLED: so it is, and some of what was read is filled. GAVE_UP: neither.
     """
-    _group_by_source(work, len(fds))
+    _group_by_source(work, len(files))
     n = work.used[READS]
     i = looked_at = 0
     said = SERVED
@@ -71,7 +71,8 @@ def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: 
             total += following[2]
             n_vectors += 1
             i += 1
-        if _preadv2(fds[source], work.iovec.ctypes.data, n_vectors, offset, _NOWAIT) != total:
+        fd, place = np.int32(files[source, 0]), files[source, 1] + offset
+        if _preadv2(fd, work.iovec.ctypes.data, n_vectors, place, _NOWAIT) != total:
             return GAVE_UP
         while looked_at < i and said == SERVED:
             done = work.reads[work.order[looked_at]]
@@ -85,7 +86,7 @@ def _fetch(work: Work, fds: NDArray[np.int32], out: NDArray[np.uint8], scratch: 
 def serve_nowait(
     chart: Chart,
     work: Work,
-    fds: NDArray[np.int32],
+    files: NDArray[np.int64],
     out: NDArray[np.uint8],
     scratch: NDArray[np.uint8],
     start: int,
@@ -96,7 +97,7 @@ def serve_nowait(
     Args:
         chart: the array.
         work: this thread's room.
-        fds: int32 (n,): file descriptor of each source.
+        files: int64 (n, 2): file descriptor of each source, and where it begins in that file [bytes].
         out: uint8 (m,), first part of the arena.
         scratch: uint8 (k,), second part of the arena.
         start: [array bytes]; start + m is within the array.
@@ -114,7 +115,7 @@ def serve_nowait(
         planned = plan_window(chart, work, (start + done, start + length, done), limit, room)
         if planned == 0 or work.used[LOSSES]:
             return GAVE_UP
-        fetched = _fetch(work, fds, out, scratch)
+        fetched = _fetch(work, files, out, scratch)
         if fetched == GAVE_UP:
             return GAVE_UP
         said = max(said, fetched)

@@ -11,7 +11,8 @@ import pytest
 
 from raidfs.array.description import State
 from raidfs.block import read_exact
-from raidfs.cli.session import Options, open_array
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array
 from raidfs.errors import AmbiguousArray, AssemblyError, NoSuperblock, UsageError
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry

@@ -10,7 +10,8 @@ import pytest
 
 from raidfs.block import read_exact
 from raidfs.cli import main
-from raidfs.cli.session import Options, open_array
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array
 from raidfs.engine.health import Policy
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry

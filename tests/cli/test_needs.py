@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from raidfs.cli import main
-from raidfs.cli.session import Options, open_array
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array
 from raidfs.extents import Extents
 from raidfs.image.ddrescue import Status, parse_mapfile
 from tests.support.golden import fingerprints, golden_case

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from raidfs.cli import main
-from raidfs.cli.session import OpenArray, Options, open_array
+from raidfs.cli.opening import Options
+from raidfs.cli.session import OpenArray, open_array
 from raidfs.cli.verification import Verification
 from raidfs.errors import Interrupted, OutputError, SourceChanged
 from raidfs.extents import Extents
@@ -150,7 +152,7 @@ def reading(case: Case, after: int, then: BaseException | None, paths: list[Path
             return os.preadv(fd, buffers, offset)
 
         images = {path: RawImage(path, reader) for path in opened.images}
-        array = OpenArray(opened.assembly, images, opened.superblocks, opened.findings, opened.options, opened._told)
+        array = OpenArray(opened.assembly, replace(opened._opened, images=images, members=dict(images)), opened.options)
         yield array
         array.close()
         for image in images.values():

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource, MemorySource, read_exact
-from raidfs.cli.session import OpenArray, Options, open_array
+from raidfs.cli.opening import Options
+from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine import array_source
 from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Health, Policy

@@ -85,7 +85,7 @@ def served(folder: Path) -> Iterator[tuple[str, str]]:
         chart = flatten(chart_sections(description, description.of_roles([0, 2, 3]), flaws))
         for start, length, mine in ((777, 9000, (0, 2, 3)), (60000, 5000, (0, 2, 3)), (777, 9000, (0, 2, 99))):
             out, scratch = np.zeros(length, dtype=np.uint8), np.zeros(1 << 17, dtype=np.uint8)
-            told = np.array([fds[number] if number < 99 else -1 for number in mine], dtype=np.int32)
+            told = np.array([(fds[number] if number < 99 else -1, 0) for number in mine], dtype=np.int64)
             whole = fused.serve_nowait(chart, make_work(chart), told, out, scratch, start, 2)
             yield f"serve {start} {mine}", f"{bool(whole)} {digest(out) if whole else ''}"
     finally:

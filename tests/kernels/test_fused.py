@@ -46,7 +46,9 @@ def served(name: str, folder: Path, roles: list[int], start: int, stop: int, scr
         chart = chart_of(name, roles)
         out = np.full(stop - start, 0xA5, dtype=np.uint8)
         room = np.zeros(scratch, dtype=np.uint8)
-        whole = serve_nowait(chart, make_work(chart), np.array(fds, dtype=np.int32), out, room, start, LIMIT)
+        whole = serve_nowait(
+            chart, make_work(chart), np.array([(fd, 0) for fd in fds], dtype=np.int64), out, room, start, LIMIT
+        )
         return out.tobytes() if whole else None
     finally:
         for fd in fds:
@@ -102,7 +104,7 @@ def test_more_pieces_than_one_call_takes(folder: Path) -> None:
     try:
         out = np.zeros(array.size, dtype=np.uint8)
         scratch = np.zeros(0, dtype=np.uint8)
-        whole = serve_nowait(chart, few, np.array(fds, dtype=np.int32), out, scratch, 0, LIMIT)
+        whole = serve_nowait(chart, few, np.array([(fd, 0) for fd in fds], dtype=np.int64), out, scratch, 0, LIMIT)
         assert bool(whole) == answers_at_once(folder / "probe")
         assert not whole or out.tobytes() == array.truth
     finally:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from raidfs.array.description import ArrayDescription, Direction
 from raidfs.array.shape import Shape
 from raidfs.block import Requests
-from raidfs.cli.session import Options, open_array
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array
 from raidfs.engine.array_source import ArraySource
 from raidfs.extents import Extents
 from raidfs.image.raw import RawImage

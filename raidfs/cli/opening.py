@@ -1,0 +1,235 @@
+"""From paths to claims: images are opened, searched for members, and what these say is collected.
+
+Here a member is told from its image: it may be a partition of it. Nothing here decides what to believe.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from raidfs.array.choose import Claimed
+from raidfs.cli.maps import without_maps
+from raidfs.cli.told import Told, hear
+from raidfs.engine.health import Policy
+from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
+from raidfs.extents import Extents
+from raidfs.finding import Finding, Severity
+from raidfs.image import open_image
+from raidfs.image.raw import RawImage
+from raidfs.image.usage import users_of
+from raidfs.image.window import Window
+from raidfs.partition import read_partitions
+from raidfs.superblock import claim_of, scan
+from raidfs.superblock.bad_blocks import read_bad_blocks
+from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
+from raidfs.superblock.claim import BitmapClaim
+from raidfs.superblock.found import Found
+from raidfs.superblock.journal import journal_is_empty
+
+MemberSource = RawImage | Window
+"""Where a member's bytes are: a whole image, or a partition of one."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user decided.
+
+    Attributes:
+        uuid: which array, by uuid or name.
+        exclude: paths that are left out.
+        force_live: read members that are in use or change.
+        ignore_bad_block_log: read what a bad-block log calls bad.
+        mapfiles: ddrescue maps, each `MEMBER=FILE`.
+        no_mapfiles: do not look for maps beside images.
+        learned: folder in which read errors are kept, or None.
+        policy: what is served.
+    """
+
+    uuid: str | None = None
+    exclude: tuple[str, ...] = ()
+    force_live: bool = False
+    ignore_bad_block_log: bool = False
+    mapfiles: tuple[str, ...] = ()
+    no_mapfiles: bool = False
+    learned: str | None = None
+    policy: Policy = Policy()
+
+
+@dataclass
+class Opened:
+    """Images with the members that were found on them.
+
+    Attributes:
+        images: all that are open, by path.
+        members: where a superblock was found, by the path of the member.
+        superblocks: of each member, by its path.
+        claimed: what these say, in the order in which the user named the images.
+        bitmaps: (path, bitmap) of files that hold a write-intent bitmap.
+        told: what is known against the images before anything is read.
+        findings: in the order in which they were made.
+    """
+
+    images: dict[str, RawImage]
+    told: Told
+    members: dict[str, MemberSource] = field(default_factory=dict)
+    superblocks: dict[str, Found] = field(default_factory=dict)
+    claimed: list[Claimed] = field(default_factory=list)
+    bitmaps: list[tuple[str, BitmapClaim]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def image_of(self, path: str) -> RawImage:
+        """Return the image of a member."""
+        return image_of(self.members[path])
+
+
+def image_of(member: MemberSource) -> RawImage:
+    """Return the image that a member lies on."""
+    return member.image if isinstance(member, Window) else member
+
+
+def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Opened:
+    """Open images and find the members on them; `stack` closes the images.
+
+    Raises:
+        UsageError: an image is given twice, or all are excluded; a map is given for none of them.
+        SourceError: an image cannot be opened, or is in use.
+        BadMapfile: a ddrescue map cannot be used.
+        NoSuperblock: none of them holds a superblock.
+    """
+    wanted = _not_excluded(without_maps(paths), options.exclude)
+    images, findings = _open_images(wanted, stack, options)
+    told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
+    opened = Opened(images, told, findings=[*findings, *told.findings])
+    for path, image in images.items():
+        bitmap = read_bitmap_file(image)
+        if bitmap is not None:
+            opened.bitmaps.append((path, bitmap))
+            opened.findings.append(Finding(Severity.NOTE, path, f"{path} is a file with a write-intent bitmap"))
+        else:
+            _search(opened, image, options)
+    if not opened.claimed:
+        raise NoSuperblock(_nothing_found(list(paths)))
+    return opened
+
+
+def _search(opened: Opened, image: RawImage, options: Options) -> None:
+    """Find the members on an image: the whole of it, or its partitions."""
+    partitions, said = read_partitions(image, image.path)
+    windows = [Window(image, each.number, each.start, each.size) for each in partitions]
+    sources: list[MemberSource] = [image, *windows]
+    scans = [(source, scan(source, source.path)) for source in sources]
+    found = [(source, superblock) for source, result in scans for superblock in result.found[:1]]
+    mine = [(source, superblock) for source, superblock in found if not _belongs_within(source, superblock, found)]
+    whole = scans[0][1]
+    if any(source is image for source, _ in mine) or not mine:
+        opened.findings += whole.findings
+    if not mine:
+        text = f"{image.path} holds no md superblock and is left out"
+        opened.findings += [*said, Finding(Severity.WARNING, image.path, text)]
+        return
+    if windows and any(source is not image for source, _ in mine):
+        opened.findings += said
+    for source, superblock in mine:
+        opened.members[source.path] = source
+        opened.superblocks[source.path] = superblock
+        claimed, findings = _claimed(source, superblock, options)
+        opened.claimed.append(claimed)
+        opened.findings += findings
+
+
+def _belongs_within(source: MemberSource, superblock: Found, found: Sequence[tuple[MemberSource, Found]]) -> bool:
+    """Tell whether a superblock that is seen on the whole disk is that of one of its partitions.
+
+    With 0.90 it may have its right place in both (it does not record its place), so the partition counts: an
+    array on the whole disk would not leave room for one that reaches behind its superblock.
+    """
+    place = source.base + superblock.offset
+    return any(
+        other is not source and other.base > source.base and other.base + mine.offset == place for other, mine in found
+    )
+
+
+def _claimed(source: MemberSource, found: Found, options: Options) -> tuple[Claimed, list[Finding]]:
+    """Read what one member says about itself."""
+    path, claim = source.path, claim_of(found)
+    findings = [*found.findings]
+    bad_blocks, doubt = Extents(), ""
+    if claim.bad_block_log is not None:
+        log = read_bad_blocks(source, claim, path)
+        bad_blocks = log.extents
+        findings += log.findings
+        doubt = "" if log.complete or options.ignore_bad_block_log else "has a bad-block log that cannot be read"
+        if options.ignore_bad_block_log and bad_blocks:
+            message = f"{path}: the bad-block log ({bad_blocks.total} bytes) is ignored as asked"
+            findings.append(Finding(Severity.WARNING, path, message))
+            bad_blocks = Extents()
+    bitmap = read_member_bitmap(source, claim)
+    claimed = Claimed(path, source.size, claim, bad_blocks, found.unsupported, doubt, bitmap=bitmap)
+    if claim.journal_tail is not None:
+        claimed = replace(claimed, journal_empty=journal_is_empty(source, claim))
+    return claimed, findings
+
+
+def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    """Leave out what was excluded, however it is spelled.
+
+    Raises:
+        UsageError: what is excluded is none of the members.
+    """
+    left = list(paths)
+    for unwanted in excluded:
+        kept = [path for path in left if not _is_same(path, unwanted)]
+        if len(kept) == len(left):
+            raise UsageError(f"--exclude {unwanted}: this is none of the members")
+        left = kept
+    return left
+
+
+def _is_same(path: str, other: str) -> bool:
+    """Tell whether two paths name one file."""
+    try:
+        return path == other or os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
+    """Open every image; empty ones are left out with a finding, unless there is no other."""
+    if not paths:
+        raise UsageError("every MEMBER is excluded; leave at least one")
+    images: dict[str, RawImage] = {}
+    findings: list[Finding] = []
+    seen: dict[tuple[int, int], str] = {}
+    for path in paths:
+        try:
+            image = open_image(path)
+        except EmptySource as error:
+            if len(paths) == 1:
+                raise
+            findings.append(Finding(Severity.WARNING, path, f"{error}; it is left out"))
+            continue
+        stack.callback(image.close)
+        _refuse(path, image, seen, options)
+        images[path] = image
+    return images, findings
+
+
+def _refuse(path: str, image: RawImage, seen: dict[tuple[int, int], str], options: Options) -> None:
+    """Refuse an image that is given twice, or in use."""
+    inode = image.describe_inode()
+    if inode in seen:
+        also = "" if seen[inode] == path else f" (also as {seen[inode]})"
+        raise UsageError(f"{path} is given twice{also}; name each image once")
+    seen[inode] = path
+    users = [] if options.force_live else users_of(path)
+    if users:
+        raise SourceInUse(f"{users[0]}; stop that first, or read it all the same with --force-live")
+
+
+def _nothing_found(paths: Sequence[str]) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]} holds no md superblock (0.90, 1.0, 1.1, 1.2); is it a member image of a Linux array?"
+    return f"none of the {len(paths)} images holds an md superblock (0.90, 1.0, 1.1, 1.2); the first is {paths[0]}"
