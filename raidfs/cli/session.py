@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
@@ -41,6 +42,9 @@ from raidfs.units import format_offset
 
 if TYPE_CHECKING:
     from raidfs.engine.array_source import ArraySource
+
+_MOST_RANGES = 8
+"""Ranges of an image that one finding names."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,11 @@ class OpenArray:
         image = self.serving[flaw.source][1]
         inside = flaw.extents.clip(0, image.size)
         if inside:
-            start, stop = int(inside.array[0, 0]), int(inside.array[-1, 1])
-            text = f"{image.path}: {inside.total} bytes between {start} and {stop}: {flaw.reason}"
+            told = ", ".join(f"{start}-{stop}" for start, stop in islice(inside, _MOST_RANGES))
+            more = len(inside) - _MOST_RANGES
+            if more > 0:
+                told += f" and in {more} more ranges up to {int(inside.array[-1, 1])}"
+            text = f"{image.path}: {inside.total} bytes at {told}: {flaw.reason}"
             yield Finding(Severity.WARNING, image.path, text)
 
     def _given_up(self) -> Iterator[Finding]:
