@@ -51,8 +51,12 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
     if account.unproven:
-        why = "the array was not shut down cleanly, so its parity may be stale"
-        text = f"{format_size(account.unproven)} ({account.unproven} bytes) are rebuilt but unproven: {why}"
+        text = f"{format_size(account.unproven)} ({account.unproven} bytes) are "
+        text += (
+            "rebuilt but unproven: the array was not shut down cleanly, so its parity may be stale"
+            if description.unsynced
+            else "unproven: their rows disagree with their parity, and nothing tells which member is wrong"
+        )
         findings.append(Finding(Severity.WARNING, "array", text))
     if account.lost:
         text = f"{format_size(account.lost)} ({account.lost} bytes) are lost: too many members lack the same stripes"

@@ -18,7 +18,8 @@ from raidfs.block import one_request
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
-from raidfs.engine.health import Health, Policy
+from raidfs.engine.damage import Flaw
+from raidfs.engine.health import Health, Policy, Trust
 from raidfs.errors import Interrupted, OutputError, SourceError
 from raidfs.extents import Extents
 from raidfs.finding import Severity
@@ -43,6 +44,7 @@ DAMAGE = 4
 @members_argument
 @click.option("--map", "map_file", metavar="FILE", help="Write the ddrescue map of the array there.")
 @click.option("--doubtful", is_flag=True, help="Write doubtful bytes too, instead of holes.")
+@click.option("--check", is_flag=True, help="Compare every row with its parity before it is written.")
 @click.option("--force", is_flag=True, help="Replace IMAGE (and the map) if it exists; never a member.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell notes too, not only warnings.")
@@ -51,6 +53,7 @@ def export(
     members: tuple[str, ...],
     map_file: str | None,
     doubtful: bool,
+    check: bool,
     force: bool,
     as_json: bool,
     verbose: bool,
@@ -62,7 +65,7 @@ def export(
     Lost and doubtful ranges are holes. An export that was stopped goes on when the same command is run again.
     """
     words, target = split_last(members, "image")
-    with open_array(expand_folders(words), options_of(shared, Policy(doubtful=doubtful))) as array:
+    with open_array(expand_folders(words), options_of(shared, Policy(doubtful=doubtful, check=check))) as array:
         array.save_learned()  # that it cannot be kept must not come out at the end
         image = _prepare(array, target, map_file, force=force)
         with closing(image):
@@ -91,15 +94,20 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
             raise OutputError(f"{map_file} is both the image and its map; name two files")
     image = SparseImage(target, array.description.size, _identity(array))
     if not force and image.resume(protected):
-        learned = [(int(n), Extents(extents), str(reason)) for n, extents, reason in image.notes.get("learned", [])]
+        learned = [_flaw_of(*noted) for noted in image.notes.get("learned", [])]
         if learned:
-            array.source.learn(learned)
+            array.source.take(learned)
         return image
     refuse_existing(target, protected, force=force)
     if os.path.exists(target):
         _refuse_member(target)
     image.open_new()
     return image
+
+
+def _flaw_of(source: int, extents: list[tuple[int, int]], trust: int, reason: str, curable: bool) -> Flaw:
+    """Take up what was noted of a flaw."""
+    return Flaw(source, Extents(extents), Trust(trust), reason, curable=curable)
 
 
 def _refuse_member(target: str) -> None:
@@ -172,7 +180,9 @@ def _refuse_passing(array: OpenArray, image: SparseImage, lost: Extents) -> None
 
 def _save(array: OpenArray, image: SparseImage) -> None:
     """Note how far it came, and what was learned about the members."""
-    image.notes["learned"] = [(flaw.source, list(flaw.extents), flaw.reason) for flaw in array.learned]
+    image.notes["learned"] = [
+        (flaw.source, list(flaw.extents), int(flaw.trust), flaw.reason, flaw.curable) for flaw in array.learned
+    ]
     image.save()
     array.save_learned()
 

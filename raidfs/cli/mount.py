@@ -58,7 +58,7 @@ def mount(
     check_mountpoint(mountpoint)
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
-    policy = Policy(doubtful=options.doubtful, strict=options.strict)
+    policy = Policy(doubtful=options.doubtful, strict=options.strict, check=options.check)
     with open_array(expand_folders(paths), options_of(shared, policy)) as array:
         array.save_learned()  # before anything is served: that it cannot be kept must not come out at the end
 

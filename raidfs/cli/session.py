@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
@@ -26,6 +27,9 @@ from raidfs.superblock.found import Found
 
 if TYPE_CHECKING:
     from raidfs.engine.array_source import ArraySource
+
+_MOST_RANGES = 8
+"""Ranges of an image that one finding names."""
 
 
 class OpenArray:
@@ -132,8 +136,11 @@ class OpenArray:
         member, source = self.serving[flaw.source]
         inside = flaw.extents.clip(0, source.size)
         if inside:
-            start, stop = int(inside.array[0, 0]), int(inside.array[-1, 1])
-            text = f"{member.path}: {inside.total} bytes between {start} and {stop}: {flaw.reason}"
+            told = ", ".join(f"{start}-{stop}" for start, stop in islice(inside, _MOST_RANGES))
+            more = len(inside) - _MOST_RANGES
+            if more > 0:
+                told += f" and in {more} more ranges up to {int(inside.array[-1, 1])}"
+            text = f"{member.path}: {inside.total} bytes at {told}: {flaw.reason}"
             yield Finding(Severity.WARNING, member.path, text)
 
     def _given_up(self) -> Iterator[Finding]:
