@@ -6,7 +6,7 @@ The one place where all layers meet below the commands; nothing here prints.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.choose import Claimed
 from raidfs.array.description import ArrayDescription, Member
+from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
 from raidfs.cli.maps import without_maps
+from raidfs.cli.replaying import replay_logs
 from raidfs.cli.told import Told, hear
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
-from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws
+from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Policy, Trust
 from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
 from raidfs.evidence.front import bound_front
@@ -79,14 +81,16 @@ class OpenArray:
         findings: Sequence[Finding],
         options: Options,
         told: Told,
+        patched: Mapping[str, BlockSource],
     ) -> None:
-        """Hold what `open_array` found."""
+        """Hold what `open_array` found; `patched`: images with what md's logs say laid over them, by path."""
         self.assembly = assembly
         self.images = images
         self.superblocks = superblocks
         self.options = options
         self._findings = tuple(findings)
         self._told = told
+        self._patched = patched
         self._source: ArraySource | None = None
 
     @property
@@ -106,6 +110,11 @@ class OpenArray:
     def serving(self) -> list[tuple[Member, RawImage]]:
         """(member, image) of everything that may hold the array's bytes; of one role the preferred first."""
         return [(member, self.images[member.path]) for member in self.description.sources]
+
+    @cached_property
+    def sources(self) -> list[tuple[Member, BlockSource]]:
+        """The same as they are read: with what md's logs say laid over them."""
+        return [(member, self._patched.get(image.path, image)) for member, image in self.serving]
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
@@ -148,7 +157,7 @@ class OpenArray:
 
             watch = not self.options.force_live
             told = self._told_flaws
-            self._source = ArraySource(self.description, self.serving, self.options.policy, told=told, watch=watch)
+            self._source = ArraySource(self.description, self.sources, self.options.policy, told=told, watch=watch)
         return self._source
 
     def assert_unchanged(self) -> None:
@@ -201,15 +210,15 @@ class OpenArray:
     def known(self) -> tuple[Flaw, ...]:
         """What the members themselves say against their bytes, before any map or earlier run is heard."""
         members = [member for member, _ in self.serving]
-        return known_flaws(self.description, members, [image.size for _, image in self.serving])
+        return known_flaws(self.description, members, [source.size for _, source in self.sources])
 
     @cached_property
     def _fixed(self) -> tuple[Flaw, ...]:
-        return (*self.known, *self._told_flaws)
+        return without_healed((*self.known, *self._told_flaws), [source for _, source in self.sources])
 
     @cached_property
     def _flaws_at_open(self) -> tuple[Flaw, ...]:
-        return (*self._fixed, *unread_flaws([image for _, image in self.serving], self._fixed))
+        return (*self._fixed, *unread_flaws([source for _, source in self.sources], self._fixed))
 
     @cached_property
     def _charts_at_open(self) -> tuple[SectionChart, ...]:
@@ -250,7 +259,11 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
             raise NoSuperblock(_nothing_found(list(paths)))
         assembly = assemble(claimed, options.uuid, bitmaps)
         assembly = replace(assembly, description=_bounded(assembly.description, images))
-        array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options, told)
+        claims = {path: claim_of(found) for path, found in superblocks.items()}
+        replayed = replay_logs(assembly.description, claims, images)
+        assembly = replace(assembly, description=replayed.description)
+        findings += [*assembly.findings, *replayed.findings]
+        array = OpenArray(assembly, images, superblocks, findings, options, told, replayed.sources)
         array.assert_unchanged()
         stack.callback(array.close)
         yield array

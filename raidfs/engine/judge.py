@@ -1,6 +1,6 @@
 """What the parity of a stretch of rows says against the members, as flaws.
 
-    rows -> verdicts (`engine.rows`) -> what is there, where they disagree (`kernels.filled`) -> `engine.blame` -> flaws
+rows -> verdicts (`engine.rows`) -> what is there, where they disagree (`kernels.filled`) -> `engine.blame` -> flaws
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raidfs.engine.blame import Fault, Hearing, blame, runs_of
 from raidfs.engine.damage import UNREADABLE, Flaw, trust_map
 from raidfs.engine.fetch import PatientSource
 from raidfs.engine.health import Trust
-from raidfs.engine.rows import Judged, Rows, judge_rows, rows_of
+from raidfs.engine.rows import Judged, judge_rows, rows_of
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side, before_section, sections_of
 from raidfs.kernels.filled import kinds_of

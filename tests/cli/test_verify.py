@@ -150,7 +150,9 @@ def reading(case: Case, after: int, then: BaseException | None, paths: list[Path
             return os.preadv(fd, buffers, offset)
 
         images = {path: RawImage(path, reader) for path in opened.images}
-        array = OpenArray(opened.assembly, images, opened.superblocks, opened.findings, opened.options, opened._told)
+        array = OpenArray(
+            opened.assembly, images, opened.superblocks, opened.findings, opened.options, opened._told, {}
+        )
         yield array
         array.close()
         for image in images.values():

@@ -10,12 +10,14 @@ from raidfs.geometry.reshape import Side
 
 
 def flaw(source: int, start: int, stop: int, reason: str = UNREADABLE, side: Side | None = None) -> Flaw:
-    return Flaw(source, Extents.span(start, stop), Trust.NONE, reason, side)
+    return Flaw(source, Extents.span(start, stop), Trust.NONE, reason, side, curable=reason == UNREADABLE)
 
 
 def test_what_a_source_knows_and_nobody_told_is_a_flaw() -> None:
     sources = [MemorySource(bytes(4096)), MemorySource(bytes(4096), Extents([(0, 512), (1024, 2048)]))]
-    assert unread_flaws(sources, ()) == (Flaw(1, Extents([(0, 512), (1024, 2048)]), Trust.NONE, UNREADABLE, curable=True),)
+    assert unread_flaws(sources, ()) == (
+        Flaw(1, Extents([(0, 512), (1024, 2048)]), Trust.NONE, UNREADABLE, curable=True),
+    )
     assert unread_flaws(sources, [flaw(1, 0, 1500, "told")]) == (flaw(1, 1500, 2048),)
     assert unread_flaws(sources, [flaw(1, 0, 4096, "told")]) == ()
 
