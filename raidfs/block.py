@@ -9,7 +9,7 @@ Threading: every `BlockSource` may be read from several threads at once.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,14 @@ class BlockSource(Protocol):
 
     def known_losses(self, start: int, stop: int) -> Extents:
         """Return what is known, without reading, to be lost in [start, stop) [bytes of the source]."""
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """A source that can tell whether it is still what was opened."""
+
+    def assert_unchanged(self) -> None:
+        """Raise `SourceChanged` when it is not."""
 
 
 class MemorySource:

@@ -10,19 +10,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.description import ArrayDescription, Member
+from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
 from raidfs.cli.opening import MemberSource, Opened, Options, image_of, open_members
+from raidfs.cli.replaying import replay_logs
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
-from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws
+from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Trust
 from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.superblock import claim_of
 from raidfs.superblock.found import Found
 
 if TYPE_CHECKING:
@@ -35,13 +39,27 @@ _MOST_RANGES = 8
 class OpenArray:
     """An array with its images open; made by `open_array`, valid until that context ends."""
 
-    def __init__(self, assembly: Assembly, opened: Opened, options: Options) -> None:
-        """Hold what was opened, and what was decided about it."""
+    def __init__(
+        self,
+        assembly: Assembly,
+        opened: Opened,
+        options: Options,
+        patched: Mapping[str, BlockSource] = MappingProxyType({}),
+    ) -> None:
+        """Hold what was opened, and what was decided about it.
+
+        Args:
+            assembly: the array.
+            opened: the members.
+            options: what the user decided.
+            patched: members with what md's logs say laid over them, by path.
+        """
         self.assembly = assembly
         self.images = opened.images
         self.options = options
         self._opened = opened
         self._findings = (*opened.findings, *assembly.findings)
+        self._patched = patched
         self._source: ArraySource | None = None
 
     @property
@@ -66,6 +84,11 @@ class OpenArray:
     def superblocks(self) -> dict[str, Found]:
         """Of every member, by its path."""
         return self._opened.superblocks
+
+    @cached_property
+    def sources(self) -> list[tuple[Member, BlockSource]]:
+        """The same as they are read: with what md's logs say laid over them."""
+        return [(member, self._patched.get(member.path, source)) for member, source in self.serving]
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
@@ -109,7 +132,7 @@ class OpenArray:
 
             watch = not self.options.force_live
             told = self._told_flaws
-            self._source = ArraySource(self.description, self.serving, self.options.policy, told=told, watch=watch)
+            self._source = ArraySource(self.description, self.sources, self.options.policy, told=told, watch=watch)
         return self._source
 
     def assert_unchanged(self) -> None:
@@ -165,15 +188,15 @@ class OpenArray:
     def known(self) -> tuple[Flaw, ...]:
         """What the members themselves say against their bytes, before any map or earlier run is heard."""
         members = [member for member, _ in self.serving]
-        return known_flaws(self.description, members, [source.size for _, source in self.serving])
+        return known_flaws(self.description, members, [source.size for _, source in self.sources])
 
     @cached_property
     def _fixed(self) -> tuple[Flaw, ...]:
-        return (*self.known, *self._told_flaws)
+        return without_healed((*self.known, *self._told_flaws), [source for _, source in self.sources])
 
     @cached_property
     def _flaws_at_open(self) -> tuple[Flaw, ...]:
-        return (*self._fixed, *unread_flaws([source for _, source in self.serving], self._fixed))
+        return (*self._fixed, *unread_flaws([source for _, source in self.sources], self._fixed))
 
     @cached_property
     def _charts_at_open(self) -> tuple[SectionChart, ...]:
@@ -199,7 +222,11 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
 def _assembled(opened: Opened, options: Options) -> OpenArray:
     assembly = assemble(opened.claimed, options.uuid, opened.bitmaps)
     assembly = replace(assembly, description=_bounded(assembly.description, opened.members))
-    return OpenArray(assembly, opened, options)
+    claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
+    replayed = replay_logs(assembly.description, claims, opened.members)
+    findings = (*assembly.findings, *replayed.findings)
+    assembly = replace(assembly, description=replayed.description, findings=findings)
+    return OpenArray(assembly, opened, options, replayed.sources)
 
 
 def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource]) -> ArrayDescription:

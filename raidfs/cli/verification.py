@@ -53,7 +53,7 @@ class Verification:
         self._array = array
         self._hashing = hashing
         self._members = [member for member, _ in array.serving]
-        self._sources = [image for _, image in array.serving]
+        self._sources = [source for _, source in array.sources]
         self._flaws = array.flaws
         description = array.description
         self._geometries = [rows_of(self._members, self._flaws, section) for section in sections_of(description)]
@@ -125,7 +125,7 @@ class Verification:
             seam=seam,
             before={path: self._before[path] for path in array.images if self._hashing},
             after={path: self._after[path] for path in array.images if self._hashing},
-            paths=tuple(image.path for image in self._sources),
+            paths=tuple(image.path for _, image in self._array.serving),
         )
 
     def _digest(self, into: dict[str, Digest], what: str, tell: Tell) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Member
-from raidfs.block import BlockSource, Requests, check_requests
+from raidfs.block import BlockSource, Requests, Watchable, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
-from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws
+from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws, without_healed
 from raidfs.engine.fetch import Failure, FileSource, MemberReader, patient, run_reads
 from raidfs.engine.flatten import fits, flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
@@ -93,14 +93,15 @@ class ArraySource:
         self._members = [member for member, _ in sources]
         self._sources = [source for _, source in sources]
         self._readers = [MemberReader(source) for source in self._sources]
-        self._watched = [source for source in self._sources if watch and isinstance(source, FileSource)]
+        self._watched = [source for source in self._sources if watch and isinstance(source, Watchable)]
         self._patience = patience
         self._room = _Room()
         self._learning = threading.Lock()
         plain = all(isinstance(source, FileSource) for source in self._sources) and len(self._sources) > 0
         files = [(cast(FileSource, source).fd, cast(FileSource, source).base) for source in self._sources if plain]
         self._files = np.array(files, dtype=np.int64).reshape(-1, 2) if plain else None
-        fixed = (*known_flaws(description, self._members, [source.size for source in self._sources]), *told)
+        known = known_flaws(description, self._members, [source.size for source in self._sources])
+        fixed = without_healed((*known, *told), self._sources)
         self._n_fixed = len(fixed)
         self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
         self._scrutiny = self._scrutinised()

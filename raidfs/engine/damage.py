@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,15 @@ class Flaw:
     curable: bool = False
 
 
+@runtime_checkable
+class Patched(Protocol):
+    """A source of which some bytes do not come from the image."""
+
+    @property
+    def patched(self) -> Extents:
+        """Where they lie [bytes of the source]."""
+
+
 def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes: Sequence[int]) -> tuple[Flaw, ...]:
     """Collect what is known without reading.
 
@@ -70,6 +80,18 @@ def unread_flaws(sources: Sequence[BlockSource], told: Sequence[Flaw]) -> tuple[
         if rest:
             flaws.append(Flaw(number, rest, Trust.NONE, UNREADABLE, curable=True))
     return tuple(flaws)
+
+
+def without_healed(flaws: Iterable[Flaw], sources: Sequence[BlockSource]) -> tuple[Flaw, ...]:
+    """Take out what cannot be read in an image but is there in a patch over it."""
+    found = []
+    for flaw in flaws:
+        source = sources[flaw.source]
+        if flaw.trust is Trust.NONE and flaw.side is None and isinstance(source, Patched):
+            found.append(replace(flaw, extents=flaw.extents.difference(source.patched)))
+        else:
+            found.append(flaw)
+    return tuple(flaw for flaw in found if flaw.extents)
 
 
 def merged_flaws(flaws: Sequence[Flaw], n_fixed: int, more: Iterable[Flaw]) -> tuple[Flaw, ...]:

@@ -49,6 +49,18 @@ class BadBlockLog:
 
 
 @dataclass(frozen=True)
+class PplArea:
+    """Where a member's partial parity logs lie.
+
+    Attributes:
+        offset: [member bytes]; size: [bytes].
+    """
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
 class BitmapClaim:
     """What one write-intent bitmap says: where redundancy may be out of step with the data.
 
@@ -100,7 +112,7 @@ class MemberClaim:
         replacement: this member replaces another of the same role.
         write_mostly: prefer others for reading.
         has_journal: the array has a write journal device.
-        has_ppl: members have a partial parity log.
+        ppl: where its partial parity logs lie, or None.
         bitmap_offset: internal write-intent bitmap [member bytes], or None.
         bad_block_log: where the log lies, or None where there is none or it is declared empty.
         reshape: None when no reshape is active.
@@ -133,7 +145,7 @@ class MemberClaim:
     replacement: bool
     write_mostly: bool
     has_journal: bool
-    has_ppl: bool
+    ppl: PplArea | None
     bitmap_offset: int | None
     bad_block_log: BadBlockLog | None
     reshape: ReshapeClaim | None

@@ -167,7 +167,7 @@ def claim(found: Found) -> MemberClaim:
         replacement=False,
         write_mostly=bool(own_state & DiskState.WRITE_MOSTLY),
         has_journal=False,
-        has_ppl=False,
+        ppl=None,
         bitmap_offset=found.offset + SIZE if record.number("state") & State.BITMAP_PRESENT else None,
         bad_block_log=None,
         reshape=_reshape(record),

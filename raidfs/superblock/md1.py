@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from raidfs.superblock.checks import LINEAR, RAID0, STRIPED_LEVELS, Notes
-from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, BadBlockLog, MemberClaim, ReshapeClaim
+from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, BadBlockLog, MemberClaim, PplArea, ReshapeClaim
 from raidfs.superblock.found import Found
 from raidfs.superblock.layout import Record
 from raidfs.superblock.md1_fields import DEV_ROLES_OFFSET, MAGIC, MAX_ROLES, TABLE, Feature
@@ -219,7 +219,7 @@ def claim(found: Found) -> MemberClaim:
         replacement=_declares(record, Feature.REPLACEMENT),
         write_mostly=bool(record.number("devflags") & _WRITE_MOSTLY),
         has_journal=_declares(record, Feature.JOURNAL),
-        has_ppl=has_ppl,
+        ppl=PplArea(found.offset + record.quantity("ppl_offset"), record.quantity("ppl_size")) if has_ppl else None,
         bitmap_offset=found.offset + record.quantity("bitmap_offset") if has_bitmap else None,
         bad_block_log=_bad_block_log(record, found.offset),
         reshape=_reshape(record),

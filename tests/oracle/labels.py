@@ -51,6 +51,7 @@ class Label:
         after, position, backwards: of a reshape. events: counter. resync_offset: None when clean.
         array_uuid: 16 bytes. order: byte order of the host (0.90).
         bitmap: content of the internal write-intent bitmap; empty: there is none.
+        ppl_size: space of the partial parity log of each member [bytes]; 0: there is none.
     """
 
     metadata: str
@@ -65,6 +66,7 @@ class Label:
     array_uuid: bytes = bytes(range(16))
     order: ByteOrder = "<"
     bitmap: bytes = b""
+    ppl_size: int = 0
 
     def superblock(self, place: Placement) -> Superblock:
         """The superblock of one member."""
@@ -103,6 +105,8 @@ class Label:
             bad_block_size=LOG_SIZE,
             bad_blocks=place.bad_blocks,
             bitmap_offset=self.bitmap_offset if self.bitmap else 0,
+            ppl_offset=2 * LOG_SIZE,
+            ppl_size=self.ppl_size,
         )
 
     @property

@@ -17,6 +17,7 @@ SPARE, FAULTY, JOURNAL = 0xFFFF, 0xFFFE, 0xFFFD
 
 BITMAP_OFFSET, RECOVERY_OFFSET, RESHAPE_ACTIVE, BAD_BLOCKS = 1, 2, 4, 8
 REPLACEMENT, RESHAPE_BACKWARDS, NEW_OFFSET = 16, 32, 64
+JOURNAL_DEVICE, PPL = 512, 1024
 
 ByteOrder = Literal["<", ">"]
 
@@ -51,6 +52,7 @@ class Superblock:
         resync_offset: None when clean. recovery_offset: None when in sync. (For a journal device: its tail.)
         reshape: None when none is active. features: feature bits beyond those the other fields imply.
         bitmap_offset, bad_block_offset: from the superblock, signed; 0 for none. bad_block_size: space of the log.
+        ppl_offset, ppl_size: of the partial parity log, from the superblock, signed; size 0 for none.
         bad_block_shift: log2 of the entries' unit in sectors. bad_blocks: (start, length) [member bytes].
         max_dev: length of the role table.
     """
@@ -76,6 +78,8 @@ class Superblock:
     features: int = 0
     device_flags: int = 0
     bitmap_offset: int = 0
+    ppl_offset: int = 0
+    ppl_size: int = 0
     bad_block_offset: int = 0
     bad_block_size: int = 0
     bad_block_shift: int = 0
@@ -87,6 +91,7 @@ class Superblock:
         """All feature bits of version 1.x."""
         bits = self.features
         bits |= BITMAP_OFFSET if self.bitmap_offset else 0
+        bits |= PPL if self.ppl_size else 0
         bits |= RECOVERY_OFFSET if self.recovery_offset is not None else 0
         bits |= BAD_BLOCKS if self.bad_blocks else 0
         if self.reshape is not None:
@@ -111,7 +116,10 @@ def build_v1(sb: Superblock, offset: int) -> bytes:
     raw = bytearray(256 + 2 * sb.max_dev)
     struct.pack_into("<IIII16s32sQ", raw, 0, MAGIC, 1, sb.feature_map, 0, sb.array_uuid, sb.name, _time(sb.created))
     struct.pack_into("<iIQII", raw, 72, sb.level, sb.layout, _s(sb.component_size), _s(sb.chunk), sb.raid_disks)
-    struct.pack_into("<i", raw, 96, _s(sb.bitmap_offset))
+    if sb.ppl_size:
+        struct.pack_into("<hH", raw, 96, _s(sb.ppl_offset), _s(sb.ppl_size))
+    else:
+        struct.pack_into("<i", raw, 96, _s(sb.bitmap_offset))
     struct.pack_into("<iQi", raw, 100, reshape.new_level, _s(reshape.position), reshape.delta_disks)
     struct.pack_into("<IIi", raw, 116, reshape.new_layout, _s(reshape.new_chunk), _s(reshape.new_offset))
     recovery = _s(sb.recovery_offset or 0)

@@ -43,7 +43,7 @@ class Simulation:
         component_size: [bytes]. position: of the reshape, as recorded [array bytes]. progress: how far it really is.
         members: every member there ever was, by device number; failed ones keep the image of their last moment.
         roles: the working member of each role. events: update counter. resync_offset: to be recorded, None for clean.
-        bitmap: the write-intent bitmap, or None.
+        bitmap: the write-intent bitmap, or None. ppl_size: space of the partial parity logs, 0 for none.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Simulation:
         self.events = 0
         self.resync_offset: int | None = None
         self.bitmap: Bitmap | None = None
+        self.ppl_size = 0
         self.after: Geometry | None = None
         self.backwards = False
         self.position = self.progress = 0
@@ -161,6 +162,7 @@ class Simulation:
             array_uuid=self.array_uuid,
             order=self.order,
             bitmap=b"" if self.bitmap is None else self.bitmap.build(self.array_uuid, self.events),
+            ppl_size=self.ppl_size,
         )
         for role, member in self.roles.items():
             if only is None or role in only:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raidfs.finding import Severity
 from raidfs.superblock import md1
-from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, MemberClaim, ReshapeClaim
+from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, MemberClaim, PplArea, ReshapeClaim
 from raidfs.superblock.found import Found
 from raidfs.superblock.layout import Table
 from raidfs.superblock.md1_fields import TABLE
@@ -147,7 +147,7 @@ def test_bitmap_offset_is_signed_and_counts_only_with_its_feature_bit() -> None:
 
 def test_partial_parity_log_shares_the_field_of_the_bitmap() -> None:
     claim = md1.claim(found(capture("ppl")))
-    assert (claim.has_ppl, claim.bitmap_offset) == (True, None)
+    assert (claim.ppl, claim.bitmap_offset) == (PplArea(4096 + 8 * 512, 2048 * 512), None)
 
 
 def test_bad_block_log_lies_relative_to_the_superblock() -> None:

@@ -95,7 +95,7 @@ def _pairs_1(claim: MemberClaim, printed: dict[str, str]) -> Iterator[tuple[str,
     yield "role", claim.role, special[role] if role in special else int(role.split()[-1])
     yield "replacement", claim.replacement, role.startswith("Replacement")
     yield "has_journal", claim.has_journal, bool(feature_map & 0x200)
-    yield "has_ppl", claim.has_ppl, bool(feature_map & 0xC00)
+    yield "ppl", claim.ppl is not None, bool(feature_map & 0xC00)
 
 
 def _sectors(text: str) -> int:
