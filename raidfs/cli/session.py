@@ -25,7 +25,7 @@ from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaw
 from raidfs.engine.health import Trust
 from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
-from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.superblock import claim_of
 from raidfs.superblock.found import Found
 
@@ -231,8 +231,8 @@ def _assembled(opened: Opened, options: Options) -> OpenArray:
 
 def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource]) -> ArrayDescription:
     """Let the data bound a reshape whose recorded position is not exact by itself."""
-    if not at_risk_bytes(description):
-        return description
+    if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
+        return description  # where something is missing, old copies behind the position are wanted, and at risk
     from raidfs.engine.array_source import ArraySource
 
     array = ArraySource(description, [(member, members[member.path]) for member in description.sources], watch=False)

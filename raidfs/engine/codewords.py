@@ -26,6 +26,8 @@ from raidfs.geometry.table import RowTable, symbol_name
 
 NOBODY = -1
 """Source of a lane that no image serves."""
+ZERO = -1
+"""Lane of what is known to be zero, and is not read."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Place:
     """Where a variable is held.
 
     Attributes:
-        lane: index.
+        lane: index, or ZERO.
         conditions: indexes; the place is worth no more than the worst of them.
         is_own: reading it is reading the variable where the layout puts it, not a copy.
     """

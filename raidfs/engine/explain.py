@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raidfs.engine.chart import SectionChart
-from raidfs.engine.codewords import NOBODY, Lane, Pattern
+from raidfs.engine.codewords import NOBODY, ZERO, Lane, Pattern
 from raidfs.engine.damage import Flaw, flaws_at
 from raidfs.engine.health import Health
 from raidfs.geometry.reshape import Side
@@ -109,6 +109,7 @@ def _names(pattern: Pattern) -> dict[int, str]:
         for way in reversed(pattern)
         for name, places in zip(way.names, way.places, strict=True)
         for place in places
+        if place.lane != ZERO
     }
 
 

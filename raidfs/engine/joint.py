@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from math import gcd, lcm
 
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
-from raidfs.engine.codewords import NOBODY, Codewords, Condition, Pattern, Place, Redundancy, Way, codewords_of
+from raidfs.engine.codewords import NOBODY, ZERO, Codewords, Condition, Pattern, Place, Redundancy, Way, codewords_of
 from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
 from raidfs.erasure.linear_code import LinearCode
@@ -215,40 +215,27 @@ def _copy_conditions(codewords: Codewords, quiet: Extents) -> list[Condition]:
 
 
 def _joined_pattern(new: Way, old: Way, counts: tuple[int, int], copy_of: Sequence[int]) -> Pattern:
-    """Return the ways of one joint codeword; `counts`: lanes and conditions of the new geometry."""
+    """Return the ways of one joint codeword; `counts`: lanes and conditions of the new geometry.
+
+    In the last way the old copies are variables of their own. That a copy is what the new place holds is an equation,
+    and hangs on a condition: so each has a third variable, which is zero as far as the condition holds.
+    """
     n_symbols = len(copy_of)
-    old_places = [tuple(_moved(place, *counts) for place in places) for places in old.places]
-    by_old = Way(old.code, tuple(old_places), old.names, tuple((copy,) for copy in copy_of))
-    needed = _symbols_behind(old, n_symbols)
-    data = [
-        (*new.places[symbol], *(_copy(place, (copy_of[symbol],)) for place in old_places[symbol]))
-        for symbol in range(n_symbols)
-    ]
-    parity = [
-        tuple(_copy(place, tuple(dict.fromkeys(copy_of[symbol] for symbol in needed[variable]))) for place in places)
-        for variable, places in enumerate(old_places)
-        if variable >= n_symbols
-    ]
-    n_new, n_old = len(new.places) - n_symbols, len(old.places) - n_symbols
-    checks = [(*row, *(0,) * n_old) for row in new.code.checks]
-    checks += [(*row[:n_symbols], *(0,) * n_new, *row[n_symbols:]) for row in old.code.checks]
+    old_places = tuple(tuple(_moved(place, *counts) for place in places) for places in old.places)
+    conditions = tuple((copy,) for copy in copy_of)
+    by_old = Way(old.code, old_places, old.names, conditions)
+    zeros = tuple((Place(ZERO, each, is_own=False),) for each in conditions)
+    n_new, n_old = len(new.places), len(old_places)
+    checks = [(*row, *(0,) * (n_old + n_symbols)) for row in new.code.checks]
+    checks += [(*(0,) * n_new, *row, *(0,) * n_symbols) for row in old.code.checks]
+    for symbol in range(n_symbols):
+        equal = [0] * (n_new + n_old + n_symbols)
+        equal[symbol] = equal[n_new + symbol] = equal[n_new + n_old + symbol] = 1
+        checks.append(tuple(equal))
     together = Way(
         LinearCode(tuple(checks)),
-        (*data, *new.places[n_symbols:], *parity),
-        (*new.names, *old.names[n_symbols:]),
+        (*new.places, *old_places, *zeros),
+        (*new.names, *old.names, *("",) * n_symbols),
         ((),) * n_symbols,
     )
     return new, by_old, together
-
-
-def _symbols_behind(way: Way, n_symbols: int) -> dict[int, list[int]]:
-    """Return, for each redundant variable, the data symbols that it was computed from."""
-    return {
-        variable: [symbol for row in way.code.checks if row[variable] for symbol in range(n_symbols) if row[symbol]]
-        for variable in range(n_symbols, len(way.places))
-    }
-
-
-def _copy(place: Place, conditions: tuple[int, ...]) -> Place:
-    """Return an old place as a copy of what the new geometry holds."""
-    return Place(place.lane, (*place.conditions, *conditions), is_own=False)

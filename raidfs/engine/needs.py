@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.engine.chart import Known, SectionChart, spans_of
-from raidfs.engine.codewords import Codewords, Pattern
+from raidfs.engine.codewords import ZERO, Codewords, Pattern
 from raidfs.engine.damage import Flaw
 from raidfs.engine.health import Health
 from raidfs.engine.recipes import recipes_for
@@ -151,7 +151,7 @@ def _matter(
         curable: lanes that are worth more then.
     """
     now, then, conditions = trust
-    used = {place.lane for way in pattern for places in way.places for place in places}
+    used = {place.lane for way in pattern for places in way.places for place in places} - {ZERO}
     failing = [lane for lane in curable if lane in used]
     if not failing or _served(pattern, symbols, now, conditions) == _served(pattern, symbols, then, conditions):
         return ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raidfs.engine.codewords import Pattern, Place, Way
+from raidfs.engine.codewords import ZERO, Pattern, Place, Way
 from raidfs.engine.health import Health, Trust
 from raidfs.erasure.linear_code import Term, recover
 
@@ -59,7 +59,9 @@ def recipes_for(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int
 def _place(places: Sequence[Place], lanes: Sequence[int], conditions: Sequence[int], trust: Trust) -> Place | None:
     """Return the first place of a variable that is trusted enough."""
     for place in places:
-        if lanes[place.lane] <= trust and all(conditions[each] <= trust for each in place.conditions):
+        if (place.lane == ZERO or lanes[place.lane] <= trust) and all(
+            conditions[each] <= trust for each in place.conditions
+        ):
             return place
     return None
 
@@ -75,9 +77,8 @@ def _recipe(
     terms = recover(way.code, erased, symbol)
     if terms is None:
         return None
-    return Recipe(_BY_REDUNDANCY[trust], tuple(Term(_lane(places[term.cell]), term.coefficient) for term in terms))
-
-
-def _lane(place: Place | None) -> int:
-    assert place is not None, "only what is held is a term"
-    return place.lane
+    held = [(places[term.cell], term.coefficient) for term in terms]
+    return Recipe(
+        _BY_REDUNDANCY[trust],
+        tuple(Term(place.lane, coefficient) for place, coefficient in held if place is not None and place.lane != ZERO),
+    )
