@@ -48,24 +48,29 @@ def choose_array(claimed: Sequence[Claimed], wanted: str | None) -> list[Claimed
         AmbiguousArray: several arrays and none wanted.
         AssemblyError: the wanted one is not there, or several fit.
     """
-    groups: dict[str, list[Claimed]] = {}
-    for each in claimed:
-        groups.setdefault(each.claim.array_uuid, []).append(each)
-    whole = {uuid: group for uuid, group in groups.items() if any(each.claim.intact for each in group)}
-    arrays = whole or groups
+    arrays = arrays_in(claimed)
     if wanted is not None:
         arrays = {uuid: group for uuid, group in arrays.items() if _is_wanted(group[0].claim, wanted)}
         if not arrays:
-            raise AssemblyError(
-                f"no array here has the uuid or name {wanted!r}; there are: {', '.join(sorted(groups))}"
-            )
+            there = ", ".join(sorted({each.claim.array_uuid for each in claimed}))
+            raise AssemblyError(f"no array here has the uuid or name {wanted!r}; there are: {there}")
     if len(arrays) > 1:
         choices = tuple(_choice(group) for group in arrays.values())
         raise AmbiguousArray(f"the images hold members of {len(arrays)} arrays; choose one with --uuid", choices)
     (group,) = arrays.values()
     members = {id(each) for each in group}
-    homeless = {id(each) for each in claimed if not each.claim.intact and each.claim.array_uuid not in whole}
+    homes = arrays_in(claimed)
+    homeless = {id(each) for each in claimed if not each.claim.intact and each.claim.array_uuid not in homes}
     return [each for each in claimed if id(each) in members | homeless]
+
+
+def arrays_in(claimed: Sequence[Claimed]) -> dict[str, list[Claimed]]:
+    """Return the arrays that claims tell of, by uuid, in the order of their first members."""
+    groups: dict[str, list[Claimed]] = {}
+    for each in claimed:
+        groups.setdefault(each.claim.array_uuid, []).append(each)
+    whole = {uuid: group for uuid, group in groups.items() if any(each.claim.intact for each in group)}
+    return whole or groups
 
 
 def freshest(group: Sequence[Claimed]) -> Claimed:

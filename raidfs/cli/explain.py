@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
+from raidfs.cli.opening import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.explain import Explanation, Place, explain_byte
@@ -47,10 +48,23 @@ def explain(members: tuple[str, ...], at: str, as_json: bool, quiet: bool, **sha
         if offset >= array.description.size:
             raise UsageError(f"--at {at}: the array ends at {format_offset(array.description.size)}")
         found = explain_byte(array.charts, array.flaws, offset)
-        paths = [member.path for member, _ in array.serving]
+        found = _in_images(found, array)
+        paths = [(images_of(source) or (source,))[0].path for _, source in array.serving]
         if not quiet:
             click.echo(_as_json(found, paths) if as_json else "\n".join(_lines(found, paths, array)))
     return 0
+
+
+def _in_images(found: Explanation, array: OpenArray) -> Explanation:
+    """Count offsets from the start of the image, where a member is a partition of it."""
+
+    def moved(place: Place) -> Place:
+        if place.source is None or place.image_offset is None:
+            return place
+        return replace(place, image_offset=place.image_offset + array.serving[place.source][1].base)
+
+    used, unused = (tuple(moved(place) for place in places) for places in (found.used, found.unused))
+    return replace(found, own=moved(found.own), used=used, unused=unused)
 
 
 def _lines(found: Explanation, paths: list[str], array: OpenArray) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import TaskID
 
 from raidfs.block import one_request
+from raidfs.cli.opening import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
@@ -122,7 +123,8 @@ def _refuse_member(target: str) -> None:
 def _identity(array: OpenArray) -> str:
     """Name what is exported: the array, its members as they are, what is said against them, and what is served."""
     members = [
-        (member.role, source.base, source.size, os.fstat(source.fd).st_mtime_ns) for member, source in array.serving
+        (member.role, source.base, source.size, [os.fstat(image.fd).st_mtime_ns for image in images_of(source)])
+        for member, source in array.serving
     ]
     flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]
     said = [array.description.uuid, array.description.size, members, flaws, array.given, repr(array.options.policy)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from raidfs.cli.opening import image_of
+from raidfs.cli.opening import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.account import Account
@@ -43,7 +43,7 @@ def needs(members: tuple[str, ...], folder: str, force: bool, as_json: bool, qui
 
 def _write_maps(array: OpenArray, found: Sequence[Need], folder: str, *, force: bool) -> dict[int, str]:
     """Write the domain maps; returns the path of each, by source."""
-    wanted = [need for need in found if need.extents]
+    wanted = [need for need in found if need.extents and images_of(array.serving[need.source][1])]
     paths = dict(zip((need.source for need in wanted), _names(array, wanted, folder), strict=True))
     protected = [image.describe_inode() for image in array.images.values()]
     if wanted:
@@ -52,7 +52,7 @@ def _write_maps(array: OpenArray, found: Sequence[Need], folder: str, *, force: 
         refuse_existing(path, protected, force=force)
     for need in wanted:
         source = array.serving[need.source][1]
-        image, wanted_bytes = image_of(source), need.extents.shift(source.base)
+        (image,), wanted_bytes = images_of(source), need.extents.shift(source.base)
         size = max(image.size, int(wanted_bytes.array[-1, 1]))
         comments = [
             f"Domain map of {image.path!a}: what raidfs needs of it to give back bytes of the array.",
@@ -88,11 +88,11 @@ def _lines(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -> 
         told = f"{format_size(need.extents.total)} of {format_size(need.unreadable.total)} that are unreadable"
         lines.append(f"  {path}: {told}" + (f" -> {written[need.source]}" if need.source in written else ""))
     first = next(iter(written.values()))
-    image = image_of(array.serving[next(iter(written))][1]).path
+    (image,) = images_of(array.serving[next(iter(written))][1])
     return [
         *lines,
         "Next, for each of them, with the disk that the image was made of:",
-        f"  ddrescue -d -r3 -m {first} /dev/DISK {image} {image}.map",
+        f"  ddrescue -d -r3 -m {first} /dev/DISK {image.path} {image.path}.map",
     ]
 
 

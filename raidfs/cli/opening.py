@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from raidfs.array.choose import Claimed
+from raidfs.block import BlockSource, Requests
 from raidfs.cli.maps import without_maps
 from raidfs.cli.told import Told, hear
 from raidfs.engine.health import Policy
@@ -29,8 +33,37 @@ from raidfs.superblock.claim import BitmapClaim
 from raidfs.superblock.found import Found
 from raidfs.superblock.journal import journal_is_empty
 
-MemberSource = RawImage | Window
-"""Where a member's bytes are: a whole image, or a partition of one."""
+
+class Nested:
+    """An array that is itself a member of another one.
+
+    Attributes:
+        path: how it is called.
+        base: 0, as of an image.
+    """
+
+    def __init__(self, path: str, array: BlockSource) -> None:
+        """Wrap an array."""
+        self.path = path
+        self.base = 0
+        self._array = array
+
+    @property
+    def size(self) -> int:
+        """Size [bytes]."""
+        return self._array.size
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; see `BlockSource.read_into`."""
+        return self._array.read_into(requests, out)
+
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what is known to be lost in [start, stop)."""
+        return self._array.known_losses(start, stop)
+
+
+MemberSource = RawImage | Window | Nested
+"""Where a member's bytes are: a whole image, a partition of one, or another array."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +113,28 @@ class Opened:
     bitmaps: list[tuple[str, BitmapClaim]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def image_of(self, path: str) -> RawImage:
-        """Return the image of a member."""
-        return image_of(self.members[path])
+
+def images_of(member: MemberSource) -> tuple[RawImage, ...]:
+    """Return the image that a member lies on; none where it is an array, which knows its own."""
+    if isinstance(member, Nested):
+        return ()
+    return (member.image if isinstance(member, Window) else member,)
 
 
-def image_of(member: MemberSource) -> RawImage:
-    """Return the image that a member lies on."""
-    return member.image if isinstance(member, Window) else member
+def add_member(opened: Opened, source: MemberSource, options: Options) -> bool:
+    """Take a source among the members if it holds a superblock; tell whether it does."""
+    result = scan(source, source.path)
+    for superblock in result.found[:1]:
+        _add(opened, source, superblock, options)
+    return bool(result.found)
+
+
+def _add(opened: Opened, source: MemberSource, superblock: Found, options: Options) -> None:
+    opened.members[source.path] = source
+    opened.superblocks[source.path] = superblock
+    claimed, findings = _claimed(source, superblock, options)
+    opened.claimed.append(claimed)
+    opened.findings += findings
 
 
 def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Opened:
@@ -133,11 +180,7 @@ def _search(opened: Opened, image: RawImage, options: Options) -> None:
     if windows and any(source is not image for source, _ in mine):
         opened.findings += said
     for source, superblock in mine:
-        opened.members[source.path] = source
-        opened.superblocks[source.path] = superblock
-        claimed, findings = _claimed(source, superblock, options)
-        opened.claimed.append(claimed)
-        opened.findings += findings
+        _add(opened, source, superblock, options)
 
 
 def _belongs_within(source: MemberSource, superblock: Found, found: Sequence[tuple[MemberSource, Found]]) -> bool:

@@ -14,15 +14,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
+from raidfs.array.choose import arrays_in
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
-from raidfs.cli.opening import MemberSource, Opened, Options, image_of, open_members
+from raidfs.cli.opening import MemberSource, Nested, Opened, Options, add_member, images_of, open_members
 from raidfs.cli.replaying import replay_logs
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Trust
+from raidfs.errors import RaidfsError
 from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
@@ -61,6 +63,12 @@ class OpenArray:
         self._findings = (*opened.findings, *assembly.findings)
         self._patched = patched
         self._source: ArraySource | None = None
+        self.told_beside: tuple[Finding, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the array is called, unlike any other."""
+        return f"array {self.description.uuid}"
 
     @property
     def description(self) -> ArrayDescription:
@@ -72,7 +80,7 @@ class OpenArray:
         """Everything that the user should know, worst first; grows when damage is learned."""
         learned = [finding for flaw in self.learned for finding in self._about(flaw)]
         advice = findings_of_array(self.description, self.account())
-        everything = [*self._findings, *advice, *learned, *self._given_up()]
+        everything = [*self._findings, *self.told_beside, *advice, *learned, *self._given_up()]
         return tuple(sorted(everything, key=lambda each: -each.severity))
 
     @cached_property
@@ -113,7 +121,8 @@ class OpenArray:
     def given(self) -> list[tuple[str, list[tuple[int, int]]]]:
         """What the maps that were given say of the members that serve, as plain data."""
         maps = self._opened.told.maps
-        return [(each.reason, list(each.extents)) for _, source in self.serving for each in maps[image_of(source).path]]
+        images = [image for _, source in self.serving for image in images_of(source)]
+        return [(each.reason, list(each.extents)) for image in images for each in maps[image.path]]
 
     @property
     def charts(self) -> tuple[SectionChart, ...]:
@@ -168,7 +177,7 @@ class OpenArray:
 
     def _given_up(self) -> Iterator[Finding]:
         """Name the members that failed too often to be asked for details."""
-        for image in dict.fromkeys(image_of(source) for _, source in self.serving):
+        for image in dict.fromkeys(image for _, source in self.serving for image in images_of(source)):
             if image.is_budget_used_up:
                 text = (
                     f"{image.path} fails too often or for too long: where it fails now, everything that was asked for "
@@ -181,7 +190,8 @@ class OpenArray:
         return tuple(
             Flaw(number, each.extents.shift(-source.base).clip(0, source.size), Trust.NONE, each.reason, curable=True)
             for number, (_, source) in enumerate(self.serving)
-            for each in self._opened.told.about(image_of(source).path)
+            for image in images_of(source)
+            for each in self._opened.told.about(image.path)
         )
 
     @cached_property
@@ -213,10 +223,73 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
     """
     with ExitStack() as stack:
         opened = open_members(paths, options, stack)
-        array = _assembled(opened, options)
+        inner = _with_arrays_within(opened, options, stack)
+        array = _assembled(opened, replace(options, uuid=options.uuid or _outermost(opened, inner)))
         array.assert_unchanged()
         stack.callback(array.close)
         yield array
+
+
+@contextmanager
+def open_every_array(paths: Sequence[str], options: Options = Options()) -> Iterator[list[OpenArray]]:
+    """Open images and assemble every array that they hold; those that cannot be are left out, if there is any other.
+
+    Raises:
+        AssemblyError: none of them can be assembled; see `raidfs.array.assemble.assemble`.
+        RaidfsError: see `raidfs.cli.opening.open_members`.
+    """
+    with ExitStack() as stack:
+        opened = open_members(paths, options, stack)
+        inner = _with_arrays_within(opened, options, stack)
+        arrays: list[OpenArray] = []
+        refused: list[RaidfsError] = []
+        wanted = [uuid for uuid in arrays_in(opened.claimed) if uuid not in inner]
+        for uuid in wanted:
+            try:
+                arrays.append(_assembled(_only(opened, uuid), replace(options, uuid=uuid)))
+                stack.callback(arrays[-1].close)
+            except RaidfsError as error:
+                refused.append(error)
+        if not arrays:
+            raise refused[0]
+        for array in arrays:
+            array.assert_unchanged()
+            array.told_beside = tuple(Finding(Severity.WARNING, "array", f"left out: {error}") for error in refused)
+        yield arrays
+
+
+def _only(opened: Opened, uuid: str) -> Opened:
+    """Leave out what belongs to other arrays; of the findings, those about members of others."""
+    mine = arrays_in(opened.claimed)[uuid]
+    others = set(opened.members) - {each.path for each in mine}
+    findings = [finding for finding in opened.findings if finding.subject not in others]
+    return replace(opened, claimed=mine, findings=findings)
+
+
+def _with_arrays_within(opened: Opened, options: Options, stack: ExitStack) -> set[str]:
+    """Find members that lie on other arrays among these (md on md), and add them; returns the arrays that hold some.
+
+    Looked for only where there are several arrays: a single one cannot be a member of another that is here.
+    """
+    inner: set[str] = set()
+    looked_at: set[str] = set()
+    while len(groups := arrays_in(opened.claimed)) > 1 and (left := [uuid for uuid in groups if uuid not in looked_at]):
+        for uuid in left:
+            looked_at.add(uuid)
+            try:
+                array = _assembled(_only(opened, uuid), replace(options, uuid=uuid))
+            except RaidfsError:
+                continue  # said when it is the one that is wanted
+            stack.callback(array.close)
+            if add_member(opened, Nested(array.title, array.source), options):
+                inner.add(uuid)
+    return inner
+
+
+def _outermost(opened: Opened, inner: set[str]) -> str | None:
+    """Return the one array that is no member of another; None: there are several."""
+    outer = [uuid for uuid in arrays_in(opened.claimed) if uuid not in inner]
+    return outer[0] if inner and len(outer) == 1 else None
 
 
 def _assembled(opened: Opened, options: Options) -> OpenArray:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from raidfs.block import BlockSource
 from raidfs.units import format_size
 from raidfs.view.howto import Reader, guide
-from raidfs.view.node import Attributes, Directory, FileNode, TextNode
+from raidfs.view.node import Attributes, Directory, FileNode, Node, TextNode
 from raidfs.view.probe import Probe
+
+_FOREST = (
+    "Several arrays, assembled by raidfs. Nothing here can be written. What each of them is and how to use it says:"
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class ArrayView:
     xattrs: Attributes
 
 
-def build_tree(array: ArrayView, mountpoint: str, reader: Reader) -> Directory:
-    """Return the tree for `mountpoint`, as `reader` will use it."""
-    readme = readme_text(array, mountpoint, reader).encode()
+def build_tree(array: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> Directory:
+    """Return the tree for `folder`, as `reader` will use it; `mountpoint`: where that is not the folder itself."""
+    readme = readme_text(array, folder, reader, mountpoint).encode()
     return Directory(
         {
             "README.txt": TextNode(lambda: readme, array.mtime_ns),
@@ -49,7 +53,18 @@ def build_tree(array: ArrayView, mountpoint: str, reader: Reader) -> Directory:
     )
 
 
-def readme_text(array: ArrayView, mountpoint: str, reader: Reader) -> str:
+def build_forest(trees: Mapping[str, Directory]) -> Directory:
+    """Return the tree of several arrays, each in a folder of its own, by name."""
+    newest = max((tree.mtime_ns for tree in trees.values()), default=0)
+    readme = "".join(f"{line}\n" for line in (_FOREST, *(f"  arrays/{name}/README.txt" for name in trees))).encode()
+    entries: dict[str, Node] = {
+        "README.txt": TextNode(lambda: readme, newest),
+        "arrays": Directory(dict(trees), newest),
+    }
+    return Directory(entries, newest)
+
+
+def readme_text(array: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> str:
     """Return the text of README.txt."""
     lines = (
         f"{array.title}, assembled by raidfs. Nothing here can be written; the member images are never changed.",
@@ -58,6 +73,6 @@ def readme_text(array: ArrayView, mountpoint: str, reader: Reader) -> str:
         "status.json  the array, the findings and the account of its bytes",
         "What cannot be served fails with an input/output error, never with wrong bytes.",
         "Copy files out with cp -a or rsync -a: both go on after an error and name the files that had one.",
-        *guide(array.contents, mountpoint, reader).lines(),
+        *guide(array.contents, folder, reader, mountpoint).lines(),
     )
     return "\n".join(lines) + "\n"

@@ -64,15 +64,25 @@ class Guide:
         return [*heading, *commands, *self.advice, "To end:", f"    {'; '.join(self.end)}"]
 
 
-def guide(found: Probe, mountpoint: str, reader: Reader) -> Guide:
-    """Return what `reader` types to reach the contents that were found in MOUNTPOINT/array.img."""
+def guide(found: Probe, folder: str, reader: Reader, mountpoint: str | None = None) -> Guide:
+    """Return what `reader` types to reach the contents that were found in FOLDER/array.img.
+
+    Args:
+        found: the contents.
+        folder: where array.img lies.
+        reader: who types.
+        mountpoint: of the mount, where that is not the folder.
+    """
+    place = "" if mountpoint is None else f"-{folder.rpartition('/')[2]}"
+    mountpoint = folder if mountpoint is None else mountpoint
     leave = f"{'umount' if reader.is_root else 'fusermount3 -u'} {shlex.quote(mountpoint)}"
     if not reader.root_can_see:
         return Guide((), _NOT_REACHABLE, (leave,))
     if found.kind == "swap":
         return Guide((), (), (leave,))
     sudo = "" if reader.is_root else "sudo "
-    image, target = (shlex.quote(mountpoint.rstrip("/") + suffix) for suffix in ("/array.img", "-files"))
+    image = shlex.quote(folder.rstrip("/") + "/array.img")
+    target = shlex.quote(mountpoint.rstrip("/") + place + "-files")
     scan = " -P" if found.kind in _TABLES else ""
     unit = f" --sector-size {found.sector_size}" if found.sector_size != SECTOR else ""
     attach = f"LOOP=$({sudo}losetup -r{scan}{unit} --direct-io=on --show -f {image})"

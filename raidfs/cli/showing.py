@@ -1,0 +1,115 @@
+"""What a mount shows of an open array, and what is told once it is up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from raidfs.block import BlockSource
+from raidfs.cli.session import OpenArray
+from raidfs.engine.account import Account, extents_with
+from raidfs.engine.health import Health, Policy
+from raidfs.extents import Extents
+from raidfs.fuse.options import MountOptions
+from raidfs.report.facts import gather
+from raidfs.report.json import render_json
+from raidfs.report.map import map_lines, unknown_map
+from raidfs.units import format_size
+from raidfs.view.build import ArrayView
+from raidfs.view.filled import ZeroFilled
+from raidfs.view.howto import Reader, guide
+from raidfs.view.node import KeptWhileUnchanged
+from raidfs.view.probe import probe
+
+_MOST_MAP_LINES = 250_000
+"""A longer array.map is not made: it would cost the mount more memory than everything else."""
+
+
+def names_of(arrays: Sequence[OpenArray]) -> list[str]:
+    """Return a name for each array that a folder can have: its own without the host, and so much of the uuid as tells.
+
+    Names come from the members, so anything unusual in them becomes `_`.
+    """
+    plain = [(array.description.name or "").rpartition(":")[2] for array in arrays]
+    safe = [re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".") for name in plain]
+    uuids = [array.description.uuid.replace(":", "") for array in arrays]
+    return [
+        name if name and safe.count(name) == 1 and name not in uuids else f"{name or 'array'}-{uuid}"
+        for name, uuid in zip(safe, uuids, strict=True)
+    ]
+
+
+def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
+    """Return what the mount shows of an open array."""
+    source = array.source
+    account = KeptWhileUnchanged(array.account, lambda: source.generation)
+
+    def health() -> Mapping[str, bytes]:
+        now = account()
+        return {"user.raidfs.health": now.worst.word.encode(), "user.raidfs.lost_bytes": str(now.lost).encode()}
+
+    shown = _shown(array, options)
+    return ArrayView(
+        title=title_of(array),
+        source=shown,
+        contents=probe(shown),
+        mtime_ns=array.description.updated * 1000,
+        status=KeptWhileUnchanged(lambda: _status(array), lambda: source.generation),
+        map=KeptWhileUnchanged(lambda: _map(array), lambda: source.generation),
+        xattrs=health,
+    )
+
+
+def _shown(array: OpenArray, options: MountOptions) -> BlockSource:
+    """Return the array's bytes, with zeros for what is lost where that was asked for."""
+    source = array.source
+    if not options.zero:
+        return source
+
+    def lost_in(start: int, stop: int) -> Extents:
+        return extents_with(source.sight.charts, frozenset((Health.LOST,)), start, stop)
+
+    return ZeroFilled(source, lost_in)
+
+
+def _status(array: OpenArray) -> bytes:
+    return render_json(gather(array.description, array.account(), array.findings, array.damage)).encode()
+
+
+def _map(array: OpenArray) -> bytes:
+    size = array.description.size
+    lines = list(
+        islice(map_lines(array.charts, size, title_of(array), array.options.policy.limit), _MOST_MAP_LINES + 1)
+    )
+    if len(lines) > _MOST_MAP_LINES:
+        lines = unknown_map(size, f"more than {_MOST_MAP_LINES} ranges: `raidfs export --map FILE` writes them all")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def title_of(array: OpenArray) -> str:
+    """Return what the array is, in a few words."""
+    shape = array.description.shape
+    name = f" ({array.description.name})" if array.description.name else ""
+    return f"{shape.level.title} array of {shape.raid_disks} members{name}"
+
+
+def ready_text(array: OpenArray, view: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> str:
+    """Return what is told once the tree can be read."""
+    size = format_size(view.source.size)
+    lines = [f"{title_of(array)}, {size}, is at {folder}/array.img: {view.contents.meaning}."]
+    lines += _damage_lines(array.account(), array.options.policy)
+    lines += guide(view.contents, folder, reader, mountpoint).lines()
+    return "\n".join(lines)
+
+
+def _damage_lines(account: Account, policy: Policy) -> list[str]:
+    withheld = [(n, word) for n, word in ((account.doubtful, "doubtful"), (account.lost, "lost")) if n]
+    lines = []
+    if account.unproven:
+        served = "withheld (-o strict)" if policy.strict else "served"
+        lines.append(f"{format_size(account.unproven)} are rebuilt from parity that may be stale: {served}.")
+    if withheld:
+        told = " and ".join(f"{format_size(n)} {word}" for n, word in withheld)
+        lines.append(f"{told}: see array.map; what is withheld fails with an input/output error.")
+    return lines

@@ -1,0 +1,184 @@
+"""Several arrays on the same disks, as a NAS has them; and arrays whose members are arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raidfs.block import read_exact
+from raidfs.cli import main
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array, open_every_array
+from raidfs.extents import Extents
+from tests.oracle.layouts import Geometry
+from tests.oracle.writer import Simulation
+from tests.support.cli import raidfs
+from tests.support.disks import Slice, gpt_disk
+from tests.support.golden import fingerprints
+from tests.support.nowait import answers_at_once
+
+CHUNK = 4096
+COMPONENT = 16 * CHUNK
+OFFSET = 128 * 1024
+
+
+def saved(folder: Path, seed: int, data: bytes | None = None) -> tuple[Simulation, list[Path]]:
+    """Write a RAID5 of three members; `data`: what it holds, padded with zeros."""
+    folder.mkdir()
+    component = COMPONENT
+    if data is not None:
+        component = -(-len(data) // (2 * CHUNK)) * CHUNK
+        data = data.ljust(2 * component, b"\0")
+    array = Simulation(
+        Geometry(5, 2, 3, CHUNK),
+        component,
+        data_offsets=[OFFSET] * 3,
+        size_of_device=OFFSET + component + 65536,
+        seed=seed,
+        data=data,
+    )
+    return array, array.save(folder)
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> tuple[list[str], dict[str, bytes]]:
+    """Three disks with two partitions each, which belong to two arrays; and what the arrays hold, by uuid."""
+    arrays = [saved(tmp_path / f"array{seed}", seed) for seed in (1, 2)]
+    paths = []
+    for role in range(3):
+        parts = [images[role].read_bytes() for _, images in arrays]
+        starts = [64, 64 + len(parts[0]) // 512 + 8]
+        slices = [Slice(start, len(part) // 512, part) for start, part in zip(starts, parts, strict=True)]
+        disk = gpt_disk(slices, starts[1] + len(parts[1]) // 512 + 64)
+        (tmp_path / f"sd{role}.img").write_bytes(disk)
+        paths.append(str(tmp_path / f"sd{role}.img"))
+    told = {array.array_uuid.hex(): array.truth for array, _ in arrays}
+    return paths, {":".join(uuid[i : i + 8] for i in range(0, 32, 8)): truth for uuid, truth in told.items()}
+
+
+def test_several_arrays_are_listed_and_one_is_chosen(
+    disks: tuple[list[str], dict[str, bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, truths = disks
+    assert main(["examine", *paths]) == 1
+    said = capsys.readouterr().err
+    assert "the images hold members of 2 arrays; choose one with --uuid" in said
+    for number, uuid in enumerate(truths, start=1):
+        assert uuid in said
+        assert f"{paths[0]}#{number}" in said
+    for uuid, truth in truths.items():
+        with open_array(paths, Options(uuid=uuid)) as array:
+            assert read_exact(array.source, 0, array.source.size) == (truth, Extents())
+            out = np.zeros(len(truth), dtype=np.uint8)
+            if answers_at_once(Path(paths[0])):  # the fast executor reads at the partition's place in the file
+                assert array.source.try_read_into(0, out)
+                assert out.tobytes() == truth
+        assert main(["examine", "--json", "--uuid", uuid, *paths]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["account"]["good"] == len(truth)
+
+
+def test_every_command_reads_members_in_partitions(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, truths = disks
+    uuid, truth = next(iter(truths.items()))
+    before = fingerprints([Path(path) for path in paths])
+    chosen = ["--uuid", uuid, *paths]
+    assert main(["verify", *chosen]) == 0
+    assert main(["export", *chosen, str(tmp_path / "out.img")]) == 0
+    assert (tmp_path / "out.img").read_bytes() == truth
+    capsys.readouterr()
+    assert main(["explain", "--json", *chosen, "--at", "5000"]) == 0
+    (place,) = json.loads(capsys.readouterr().out)["used"]
+    with open(place["path"].partition("#")[0], "rb") as image:
+        image.seek(place["image_offset"])
+        assert image.read(1) == truth[5000:5001]
+    # without one disk everything is rebuilt; a map is of the whole disk
+    assert main(["export", "--uuid", uuid, *paths[1:], str(tmp_path / "rebuilt.img")]) == 0
+    assert (tmp_path / "rebuilt.img").read_bytes() == truth
+    bad = f"0x0 + 1\n0 {64 * 512 + OFFSET} +\n{64 * 512 + OFFSET} 1024 -\n{64 * 512 + OFFSET + 1024} {1 << 30} +\n"
+    (tmp_path / "sd0.map").write_text(bad)
+    with open_array(paths, Options(uuid=uuid)) as array:
+        assert array.account().rebuilt in (0, 1024)
+        assert [flaw.extents for flaw in array.flaws if flaw.curable] == [Extents.span(OFFSET, OFFSET + 1024)]
+        assert read_exact(array.source, 0, array.source.size) == (truth, Extents())
+    capsys.readouterr()
+    maps = ["--mapfile", f"{paths[1]}={tmp_path / 'sd0.map'}"]
+    assert main(["needs", "--json", *maps, *chosen, "-o", str(tmp_path / "needs")]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    starts = {start for member in asked["members"] for start, _ in member["ranges"]}
+    assert starts == {64 * 512 + OFFSET}
+    assert fingerprints([Path(path) for path in paths]) == before
+
+
+@pytest.mark.fuse
+def test_every_array_is_mounted_in_a_folder_of_its_own(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path
+) -> None:
+    paths, truths = disks
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    done = raidfs("mount", "--all", *paths, tree)
+    assert done.returncode == 0, done.stderr
+    try:
+        folders = sorted(path.name for path in (tree / "arrays").iterdir())
+        assert len(folders) == 2
+        found = {}
+        for name in folders:
+            folder = tree / "arrays" / name
+            assert f"arrays/{name}/README.txt" in (tree / "README.txt").read_text()
+            status = json.loads((folder / "status.json").read_text())
+            content = (folder / "array.img").read_bytes()
+            assert status["account"]["good"] == len(content)
+            assert f"umount {tree}" in (folder / "README.txt").read_text()
+            found[status["array"]["uuid"]] = content
+        assert found == truths
+    finally:
+        assert raidfs("umount", tree).returncode == 0
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> tuple[list[str], bytes]:
+    """Three arrays whose contents are the members of a fourth; and what that one holds."""
+    outer, members = saved(tmp_path / "outer", 9)
+    paths = []
+    for role, member in enumerate(members):
+        _, images = saved(tmp_path / f"inner{role}", 20 + role, member.read_bytes())
+        paths += [str(path) for path in images]
+    return paths, outer.truth
+
+
+def test_an_array_of_arrays_is_assembled_from_within(nested: tuple[list[str], bytes]) -> None:
+    paths, truth = nested
+    with open_array(paths) as array:
+        assert all(member.path.startswith("array ") for member in array.description.sources)
+        assert read_exact(array.source, 0, array.source.size) == (truth, Extents())
+    # each inner one lacks a member, and one is not there at all
+    with open_array([path for path in paths[3:] if not path.endswith("disk1.img")]) as array:
+        assert read_exact(array.source, 0, array.source.size) == (truth, Extents())
+    with open_every_array(paths) as arrays:
+        assert len(arrays) == 1
+
+
+def test_an_inner_array_can_be_chosen(nested: tuple[list[str], bytes]) -> None:
+    paths, _ = nested
+    with open_array(paths[:3]) as alone:
+        uuid = alone.description.uuid
+        content, _ = read_exact(alone.source, 0, alone.source.size)
+    with open_array(paths, Options(uuid=uuid)) as array:
+        assert read_exact(array.source, 0, array.source.size) == (content, Extents())
+
+
+def test_an_export_of_one_of_several_needs_a_choice(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, _ = disks
+    assert main(["export", *paths, str(tmp_path / "out.img")]) == 1
+    assert "choose one with --uuid" in capsys.readouterr().err
+    assert not (tmp_path / "out.img").exists()
+    assert main(["examine", "--uuid", "ffffffff", *paths]) == 1
+    assert "no array here has the uuid or name 'ffffffff'" in capsys.readouterr().err
