@@ -25,8 +25,8 @@ _LEAST = LONGEST // 2 + 1
 """Least period that is tried [bytes]; smaller ones have a multiple from here to LONGEST. (Where all that is done for each
 period is to compare two bytes, all 64 are tried: of loops of 32 rounds the compiler makes code that is slower.)"""
 
-# kinds of content
-DATA, ZEROS, PATTERN = 0, 1, 2
+# kinds of content: CONSTANT is one byte other than zero all over, PATTERN any longer one
+DATA, ZEROS, CONSTANT, PATTERN = 0, 1, 2, 3
 
 
 @kernel
@@ -135,13 +135,14 @@ def kinds_of(data: NDArray[np.uint8], kinds: NDArray[np.uint8]) -> None:
 
     Args:
         data: uint8 (m, n * 512), contiguous.
-        kinds: uint8 (m, n), written: DATA, ZEROS or PATTERN.
+        kinds: uint8 (m, n), written: DATA, ZEROS, CONSTANT or PATTERN.
     """
     for row in range(len(data)):
         for number in range(kinds.shape[1]):
             piece = data[row, number * SECTOR : (number + 1) * SECTOR]
             kind = DATA
             if is_filled(piece):
-                # a repeated pattern is zero where its first 64 bytes are
-                kind = PATTERN if piece[:LONGEST].any() else ZEROS
+                kind = PATTERN
+                if not _differ(piece[:LONGEST], piece[1 : LONGEST + 1]):
+                    kind = CONSTANT if piece[0] else ZEROS
             kinds[row, number] = kind

@@ -168,8 +168,12 @@ POLICIES = [Policy(), Policy(), Policy(check=True), Policy(doubtful=True), Polic
 @settings(max_examples=150)
 @given(st.data(), copies(), st.sampled_from(POLICIES))
 def test_what_is_believed_follows_the_rule(data: st.DataObject, damaged: Damaged, policy: Policy) -> None:
+    if policy.doubtful and damaged.array.after is not None:
+        policy = Policy()  # what old copies are good for then is another story
     images = {role: bytes(member.image) for role, member in damaged.array.roles.items()}
-    worth, expected = believed(damaged.situation, images, check=policy.check)
+    sectors = sorted(believed(damaged.situation, images, check=policy.check))
+    worth = np.array([health for _, health, _ in sectors], dtype=np.uint8)
+    expected = [content for _, _, content in sectors]
     served = worth <= policy.limit
     description, size = damaged.description, damaged.array.size
     with opened(description, told_at_once(damaged), policy) as array:

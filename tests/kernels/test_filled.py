@@ -12,17 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from raidfs.kernels import filled as kernels
-from raidfs.kernels.filled import (
-    DATA,
-    LONGEST,
-    PATTERN,
-    SECTOR,
-    ZEROS,
-    any_filled,
-    any_read_filled,
-    is_filled,
-    kinds_of,
-)
+from raidfs.kernels.filled import CONSTANT, DATA, LONGEST, PATTERN, SECTOR, ZEROS, any_filled, any_read_filled, is_filled, kinds_of
 from tests.support import fills
 
 
@@ -108,10 +98,10 @@ def test_kinds() -> None:
     zeros_but_one = bytearray(SECTOR)
     zeros_but_one[-1] = 1
     rows = [
-        bytes(SECTOR) + random.randbytes(SECTOR),
-        fills.filled(b"\0\0\1", SECTOR) + bytes(zeros_but_one),
+        bytes(SECTOR) + random.randbytes(SECTOR) + b"\xff" * SECTOR,
+        fills.filled(b"\0\0\1", SECTOR) + bytes(zeros_but_one) + fills.filled(b"\0" * 63 + b"\1", SECTOR),
     ]
-    assert kinds(np.stack([array_of(row) for row in rows])) == [[ZEROS, DATA], [PATTERN, DATA]]
+    assert kinds(np.stack([array_of(row) for row in rows])) == [[ZEROS, DATA, CONSTANT], [PATTERN, DATA, PATTERN]]
 
 
 @settings(max_examples=20)
