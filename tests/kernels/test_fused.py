@@ -45,7 +45,8 @@ def said(name: str, folder: Path, roles: list[int], start: int, stop: int) -> in
     fds = [os.open(folder / f"disk{role}.img", os.O_RDONLY) for role in roles]
     try:
         chart, out, room = chart_of(name, roles), np.zeros(stop - start, np.uint8), np.zeros(1 << 18, np.uint8)
-        return serve_nowait(chart, make_work(chart), np.array(fds, dtype=np.int32), out, room, start, LIMIT)
+        files = np.array([(fd, 0) for fd in fds], dtype=np.int64)
+        return serve_nowait(chart, make_work(chart), files, out, room, start, LIMIT)
     finally:
         for fd in fds:
             os.close(fd)

@@ -66,7 +66,7 @@ def blamed(stripe: Stripe, cells: Mapping[int, bytes], *, is_proven: bool, check
     rest = NOT_SURE if check else NOT_PROVEN
     found = dict.fromkeys(cells, rest) if check or len(fills) < spare else {}
     found |= dict.fromkeys(wrong, rest)
-    parity = {stripe.p, stripe.q} & cells.keys() if fills else set()
+    parity = {role for role in cells if role in (stripe.p, stripe.q) and fills}
     return found | dict.fromkeys(fills | parity, NOT_SURE)
 
 
@@ -84,8 +84,12 @@ def _explains(stripe: Stripe, cells: Mapping[int, bytes], wrong: Collection[int]
 def _has_rival(stripe: Stripe, wrong: int, fills: Collection[int]) -> bool:
     """Whether two filled cells that are wrong by the same amount would look like this one."""
     data, p, q = {*stripe.data}, stripe.p, stripe.q
-    looks_like = {q: lambda pair: pair <= data | {p}, p: lambda pair: q in pair and bool(pair & data)}
-    fits = looks_like.get(wrong, lambda pair: pair == {p, q})
+
+    def fits(pair: set[int]) -> bool:
+        if wrong == q:
+            return pair <= data | {p}
+        return q in pair and bool(pair & data) if wrong == p else pair == {p, q}
+
     return any(fits(set(pair)) for pair in combinations(fills, 2))
 
 
