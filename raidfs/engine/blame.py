@@ -10,8 +10,9 @@ explanation is as good:
 
 Two members that are wrong by the same amount look to both equations like one other: D and P like Q, D and Q like P
 (with the exponent of that D), P and Q like D. That is no rare accident: where all other data of the row are zero, D and
-P are equal. So where such a pair is filled, a member that is named is not blamed, unless it holds zeros itself (then
-the pair would need data that are multiples of each other).
+P are equal. So where such a pair is filled, a member that is named is not blamed, unless it looks filled itself: with
+zeros (the pair would need data that are multiples of each other), or with a text. A sector of 0xff is no reason: many
+file systems write such.
 
 What stays open is doubtful, and so is the parity of that row, lest it rebuilds what is open. Where parity was never
 proven a disagreement is what a crash leaves behind, and tells nothing about zeros beside it. Nothing here reads.
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.engine.health import Trust
-from raidfs.kernels.filled import DATA, ZEROS
+from raidfs.kernels.filled import CONSTANT, DATA
 from raidfs.kernels.syndrome import AGREES, NOBODY, UNCHECKED
 
 
@@ -151,8 +152,8 @@ def _has_rival(heard: Hearing, filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
         [n_filled - q_filled >= 2, q_filled & (n_filled - q_filled - p_filled >= 1)],
         p_filled & q_filled,
     )
-    is_zero = (heard.kinds[role, column] == ZEROS) & filled[role, column]
-    found: NDArray[np.bool_] = pair & ~is_zero
+    looks_honest = ~filled[role, column] | (heard.kinds[role, column] == CONSTANT)
+    found: NDArray[np.bool_] = pair & looks_honest
     return found
 
 

@@ -4,10 +4,10 @@ That is what the tools leave where they could not copy: `dd conv=noerror,sync` z
 aborted copy a hole. Honest data look like that too, so this is a reason to ask the parity and no verdict.
 
 A sequence has period p if s[i] = s[i - p] throughout; it has the multiples of p then, too, and every p up to 64 has one
-from 33 to 64, so that these 32 are all there are. Where p holds for the first p + 64 bytes and breaks later, no other one up to 64 holds
-throughout: two periods p, q of a run of at least p + q bytes leave no choice for the byte behind it (Fine and Wilf). So
-at most the first 128 bytes are looked at more than once, and those of data that are not filled hardly ever: only where
-its first bytes come again.
+from 33 to 64, so that these 32 are all there are. Where p holds for the first p + 64 bytes and breaks later, no other
+one up to 64 holds throughout: two periods p, q of a run of at least p + q bytes leave no choice for the byte behind it
+(Fine and Wilf). So at most the first 128 bytes are looked at more than once, and those of data that are not filled
+hardly ever: only where its first bytes come again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SECTOR = 512
 LONGEST = 64
 """Longest pattern that is seen [bytes]."""
 _LEAST = LONGEST // 2 + 1
-"""Least period that is tried [bytes]; smaller ones have a multiple from here to LONGEST. (Where all that is done for each
-period is to compare two bytes, all 64 are tried: of loops of 32 rounds the compiler makes code that is slower.)"""
+"""Least period that is tried [bytes]; smaller ones have a multiple from here to LONGEST. (Where all that is done for
+each period is to compare two bytes, all 64 are tried: of a loop of 32 rounds the compiler makes slower code.)"""
 
-# kinds of content
-DATA, ZEROS, PATTERN = 0, 1, 2
+# kinds of content: CONSTANT is one byte other than zero all over, PATTERN any longer one
+DATA, ZEROS, CONSTANT, PATTERN = 0, 1, 2, 3
 
 
 @kernel
@@ -123,10 +123,10 @@ def any_read_filled(reads: NDArray[np.int64], arena: NDArray[np.uint8]) -> bool:
         reads: int64 (k, 4): source, offset [image bytes], length [bytes], position [arena bytes].
         arena: uint8 (m,).
     """
-    for i in range(len(reads)):
-        if any_filled(arena[reads[i, 3] : reads[i, 3] + reads[i, 2]], reads[i, 1]):
-            return True
-    return False
+    i = 0
+    while i < len(reads) and not any_filled(arena[reads[i, 3] : reads[i, 3] + reads[i, 2]], reads[i, 1]):
+        i += 1
+    return i < len(reads)
 
 
 @kernel
@@ -135,13 +135,14 @@ def kinds_of(data: NDArray[np.uint8], kinds: NDArray[np.uint8]) -> None:
 
     Args:
         data: uint8 (m, n * 512), contiguous.
-        kinds: uint8 (m, n), written: DATA, ZEROS or PATTERN.
+        kinds: uint8 (m, n), written: DATA, ZEROS, CONSTANT or PATTERN.
     """
     for row in range(len(data)):
         for number in range(kinds.shape[1]):
             piece = data[row, number * SECTOR : (number + 1) * SECTOR]
             kind = DATA
             if is_filled(piece):
-                # a repeated pattern is zero where its first 64 bytes are
-                kind = PATTERN if piece[:LONGEST].any() else ZEROS
+                kind = PATTERN
+                if not _differ(piece[:LONGEST], piece[1 : LONGEST + 1]):
+                    kind = CONSTANT if piece[0] else ZEROS
             kinds[row, number] = kind

@@ -181,7 +181,7 @@ def test_a_change_that_another_reader_finds_first_is_not_served_at_once(
     with open_array([str(path) for path in paths]) as opened, ThreadPoolExecutor(1) as pool:
         source = opened.source
 
-        def served_then_found(*arguments: object) -> bool:
+        def served_then_found(*arguments: object) -> int:
             monkeypatch.setattr(array_source, "serve_nowait", serve_nowait)
             scribble(paths[1])
             result = serve_nowait(*arguments)  # type: ignore[arg-type]  # passed on as they came

@@ -59,7 +59,7 @@ def units_of(size: int) -> Iterator[None]:
         yield
 
 
-def contents(draw: st.DrawFn, size: int, random: Random) -> bytes:
+def contents(draw: st.DrawFn, size: int, random: Random, patterns: Sequence[bytes]) -> bytes:
     """Data as they are: some random, some zeros, some patterns, some the same as what came before."""
     kinds = draw(st.lists(st.sampled_from("rrrzzpc"), min_size=1, max_size=40))
     sectors: list[bytes] = []
@@ -68,14 +68,20 @@ def contents(draw: st.DrawFn, size: int, random: Random) -> bytes:
         if kind == "c" and sectors:
             sectors.append(random.choice(sectors))
         elif kind in "zp":
-            sectors.append(filled(random.choice(PATTERNS) if kind == "p" else b"\0", SECTOR))
+            sectors.append(filled(random.choice(patterns) if kind == "p" else b"\0", SECTOR))
         else:
             sectors.append(random.randbytes(SECTOR))
     return b"".join(sectors)
 
 
 @st.composite
-def arrays(draw: st.DrawFn, levels: Sequence[int] = (4, 5, 6), *, reshaped: bool | None = None) -> Simulation:
+def arrays(
+    draw: st.DrawFn,
+    levels: Sequence[int] = (4, 5, 6),
+    *,
+    reshaped: bool | None = None,
+    patterns: Sequence[bytes] = PATTERNS,
+) -> Simulation:
     """Draw an array, perhaps in a reshape between places that lie far apart, perhaps not shut down cleanly."""
     random = Random(draw(st.integers(0, 1 << 20)))
 
@@ -88,7 +94,7 @@ def arrays(draw: st.DrawFn, levels: Sequence[int] = (4, 5, 6), *, reshaped: bool
 
     before = geometry()
     size = draw(st.integers(1, 5)) * 4096
-    data = contents(draw, before.capacity(size), random)
+    data = contents(draw, before.capacity(size), random, patterns)
     if not (draw(st.booleans()) if reshaped is None else reshaped):
         return write_array(before, size, data_offset=START, data=data, seed=random.randrange(1 << 20))
     after = geometry()
@@ -168,8 +174,12 @@ POLICIES = [Policy(), Policy(), Policy(check=True), Policy(doubtful=True), Polic
 @settings(max_examples=150)
 @given(st.data(), copies(), st.sampled_from(POLICIES))
 def test_what_is_believed_follows_the_rule(data: st.DataObject, damaged: Damaged, policy: Policy) -> None:
+    if policy.doubtful and damaged.array.after is not None:
+        policy = Policy()  # what old copies are good for then is another story
     images = {role: bytes(member.image) for role, member in damaged.array.roles.items()}
-    worth, expected = believed(damaged.situation, images, check=policy.check)
+    sectors = sorted(believed(damaged.situation, images, check=policy.check))
+    worth = np.array([health for _, health, _ in sectors], dtype=np.uint8)
+    expected = [content for _, _, content in sectors]
     served = worth <= policy.limit
     description, size = damaged.description, damaged.array.size
     with opened(description, told_at_once(damaged), policy) as array:
@@ -212,11 +222,14 @@ def test_one_member_filled_in_a_row_gives_the_truth_or_nothing(data: st.DataObje
 
 
 @settings(max_examples=60)
-@given(arrays(levels=(6,), reshaped=False), st.booleans(), st.integers(0, 1 << 20))
+@given(arrays(levels=(6,), reshaped=False, patterns=(b"\0", b"\xff", b"\x5a")), st.booleans(), st.integers(0, 1 << 20))
 def test_two_that_are_zeros_in_a_row_of_raid6_are_never_taken_for_others(
     array: Simulation, is_whole: bool, seed: int
 ) -> None:
-    """Two wrong members, or one beside a missing one, are as much as RAID6 bears; data that are alike look alike."""
+    """Two wrong members, or one beside a missing one, are as much as RAID6 bears; data that are alike look alike.
+
+    A text that was repeated by the user, alone in its row, would be taken for a fill.
+    """
     random = Random(seed)
     truth = array.truth
     missing = [] if is_whole else [random.choice(sorted(array.roles))]
@@ -381,9 +394,9 @@ def test_a_pair_that_looks_like_another_member_is_not_taken_for_it() -> None:
     stripe = FIVE.stripe(0)
     fill(array, stripe.data[0], 0, 4096)
     fill(array, stripe.p, 0, 4096)
-    content, lost, _ = read(array)
+    _, lost, _ = read(array)
     assert lost == Extents.span(0, FIVE.stripe_size)
-    content, lost, _ = read(array, Policy(check=True))
+    _, lost, _ = read(array, Policy(check=True))
     assert lost == Extents.span(0, FIVE.stripe_size)
 
 
@@ -414,7 +427,7 @@ def test_check_withholds_a_row_that_disagrees_and_says_so() -> None:
     array = whole(FOUR)
     array.roles[2].image[START + 700] ^= 1
     assert read(array)[1:] == (Extents(), [])
-    content, lost, learned = read(array, Policy(check=True))
+    _, lost, learned = read(array, Policy(check=True))
     row = Extents().union(*(own(array, role, 512, 1024) for role in range(4)))
     assert lost == row
     assert len(learned) == 4

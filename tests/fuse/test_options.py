@@ -19,10 +19,11 @@ def test_nothing_said_means_defaults() -> None:
 
 
 def test_all_options_in_several_words() -> None:
-    options = parse_options(["doubtful,zero, direct_io", "allow_other,uid=7", "gid=8,noatime,nosuid,nodev"])
+    options = parse_options(["doubtful,zero, direct_io", "check,allow_other,uid=7", "gid=8,noatime,nosuid,nodev"])
     assert options == MountOptions(
         doubtful=True,
         zero=True,
+        check=True,
         direct_io=True,
         allow_other=True,
         uid=7,

@@ -12,8 +12,9 @@ from raidfs.engine.chart import chart_sections
 from raidfs.engine.damage import known_flaws
 from raidfs.engine.flatten import flatten, make_work
 from raidfs.engine.health import Health
-from raidfs.kernels.fused import serve_nowait
+from raidfs.kernels.fused import GAVE_UP, SERVED, SERVED_FILLED, serve_nowait
 from raidfs.kernels.plan import Chart
+from tests.oracle.layouts import locate
 from tests.support.nowait import answers_at_once
 from tests.support.samples import EXACT, sample
 from tests.support.simulated import describe
@@ -37,6 +38,18 @@ def chart_of(name: str, roles: list[int]) -> Chart:
             known_flaws(description, description.of_roles(roles), [array.size_of_device] * len(roles)),
         )
     )
+
+
+def said(name: str, folder: Path, roles: list[int], start: int, stop: int) -> int:
+    """Serve array bytes from files; return what is said about it."""
+    fds = [os.open(folder / f"disk{role}.img", os.O_RDONLY) for role in roles]
+    try:
+        chart, out, room = chart_of(name, roles), np.zeros(stop - start, np.uint8), np.zeros(1 << 18, np.uint8)
+        files = np.array([(fd, 0) for fd in fds], dtype=np.int64)
+        return serve_nowait(chart, make_work(chart), files, out, room, start, LIMIT)
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def served(name: str, folder: Path, roles: list[int], start: int, stop: int, scratch: int = 1 << 18) -> bytes | None:
@@ -65,6 +78,31 @@ def test_it_serves_the_truth(name: str, folder: Path) -> None:
             content = served(name, folder, present, start, min(stop, array.size))
             truth = array.truth[start : min(stop, array.size)]
             assert content == (truth if answers_at_once(folder / "probe") else None)
+
+
+@pytest.mark.parametrize("name", ["raid5", "raid6", "growing"])
+def test_it_says_whether_anything_that_it_read_is_filled(name: str, folder: Path) -> None:
+    array = sample(name)
+    paths = array.save(folder)
+    if not answers_at_once(paths[0]):
+        assert said(name, folder, sorted(array.roles), 0, array.size) == GAVE_UP
+        return
+    geometry = array.after or array.geometry
+    first, second = (locate(geometry, at)[0] for at in (0, geometry.chunk))
+    everybody = sorted(array.roles)
+    without = [role for role in everybody if role != second]
+    assert said(name, folder, everybody, 0, array.size) == SERVED
+    assert said(name, folder, without, 0, array.size) == SERVED
+    for pattern in (b"\0", b"\xff", b"text"):
+        with paths[first].open("r+b") as file:
+            file.seek(array.members[first].new_data_offset + 1024)
+            file.write(pattern * (512 // len(pattern)))
+        assert said(name, folder, everybody, 0, array.size) == SERVED_FILLED
+        assert said(name, folder, everybody, 0, 1024) == SERVED
+        chunk = geometry.chunk
+        assert said(name, folder, everybody, chunk, 2 * chunk) == SERVED
+        # nothing that is served is filled, but it went into the sum
+        assert said(name, folder, without, chunk, 2 * chunk) == SERVED_FILLED
 
 
 def test_a_window_is_served_in_parts_where_scratch_is_short(folder: Path) -> None:

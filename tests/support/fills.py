@@ -5,14 +5,13 @@ Nothing here is raidfs's; healths and trusts are numbers as in `tests.support.wo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tests.oracle.layouts import Geometry, Stripe
 from tests.oracle.parity import checks, combine, solve
+from tests.oracle.ranges import Range
 from tests.support.worth import (
     DOUBTFUL,
     LOST,
@@ -60,15 +59,20 @@ def blamed(stripe: Stripe, cells: Mapping[int, bytes], *, is_proven: bool, check
     if not is_proven:
         return dict.fromkeys(cells if check else fills, NOT_PROVEN)
     wrong = [role for role in cells if spare == 2 and _explains(stripe, cells, (role,))]
-    if wrong and (cells[wrong[0]] == bytes(SECTOR) or not _has_rival(stripe, wrong[0], fills - {wrong[0]})):
+    if wrong and (_looks_filled(cells[wrong[0]]) or not _has_rival(stripe, wrong[0], fills - {wrong[0]})):
         return {wrong[0]: NOTHING}
     if not wrong and len(fills) == spare:
         return dict.fromkeys(fills, NOTHING)
     rest = NOT_SURE if check else NOT_PROVEN
     found = dict.fromkeys(cells, rest) if check or len(fills) < spare else {}
     found |= dict.fromkeys(wrong, rest)
-    parity = {stripe.p, stripe.q} & cells.keys() if fills else set()
+    parity = {role for role in cells if role in (stripe.p, stripe.q) and fills}
     return found | dict.fromkeys(fills | parity, NOT_SURE)
+
+
+def _looks_filled(block: bytes) -> bool:
+    """Whether a block is filled with zeros, or with more than one byte repeated."""
+    return is_filled(block) and (block[0] == 0 or block[1:] != block[:-1])
 
 
 def _explains(stripe: Stripe, cells: Mapping[int, bytes], wrong: Collection[int]) -> bool:
@@ -80,70 +84,84 @@ def _explains(stripe: Stripe, cells: Mapping[int, bytes], wrong: Collection[int]
 def _has_rival(stripe: Stripe, wrong: int, fills: Collection[int]) -> bool:
     """Whether two filled cells that are wrong by the same amount would look like this one."""
     data, p, q = {*stripe.data}, stripe.p, stripe.q
-    looks_like = {q: lambda pair: pair <= data | {p}, p: lambda pair: q in pair and bool(pair & data)}
-    fits = looks_like.get(wrong, lambda pair: pair == {p, q})
+
+    def fits(pair: set[int]) -> bool:
+        if wrong == q:
+            return pair <= data | {p}
+        return q in pair and bool(pair & data) if wrong == p else pair == {p, q}
+
     return any(fits(set(pair)) for pair in combinations(fills, 2))
 
 
+Sector = tuple[int, int, bytes]
+"""Where a sector of the array begins [array bytes], its health, and its content, zeros where it is lost."""
+
+
 def believed(
-    situation: Situation, images: Mapping[int, bytes], *, check: bool = False
-) -> tuple[NDArray[np.uint8], list[bytes]]:
-    """What each sector of an array is worth, and what it holds then, once every row was judged.
+    situation: Situation,
+    images: Mapping[int, bytes],
+    touched: Mapping[int, Collection[Range]] | None = None,
+    *,
+    check: bool = False,
+) -> Iterator[Sector]:
+    """Yield what sectors of an array are worth, and what they hold then, once every row was judged; in any order.
 
     Args:
         situation: the array with all damage that is known.
         images: by role.
+        touched: only those sectors whose rows lie in one of these ranges [member bytes], by role; None: all.
         check: see `blamed`.
-
-    Returns:
-        uint8 (sectors,): health. By sector: its content; zeros where it is lost.
     """
     array = situation.array
-    worth = np.zeros(array.size // SECTOR, dtype=np.uint8)
-    content: list[bytes] = []
-    members = {member.role: member for member in array.members}
     for low, high, geometry, new in array.sections(0, array.size):
         trust = trusts(situation, new=new)
-        offsets = {role: each.new_data_offset if new else each.data_offset for role, each in members.items()}
-        rows: dict[int, tuple[dict[int, int], dict[int, bytes], int]] = {}
-        for sector in range(low // SECTOR, high // SECTOR):
-            number, inside = divmod(sector * SECTOR, geometry.chunk)
-            row, k = divmod(number, geometry.data_disks)
-            height = row * geometry.chunk + inside
-            if height not in rows:
-                rows[height] = _row(situation, geometry, images, offsets, trust, height, check=check)
-            cells, blocks, redundancy = rows[height]
-            stripe = geometry.stripe(row)
-            told = tuple(cells.get(role, NOTHING) for role in range(geometry.raid_disks))
-            worth[sector] = health(stripe, told, redundancy, stripe.data[k])
-            content.append(_content(stripe, cells, blocks, int(worth[sector]), stripe.data[k]))
-    return worth, content
+        offsets = {each.role: each.new_data_offset if new else each.data_offset for each in array.members}
+        side = _Side(situation, geometry, images, offsets, trust, check)
+        wanted = range(0, array.used_size, SECTOR)
+        heights = wanted if touched is None else sorted(set(wanted) & _heights(touched, offsets))
+        for height in heights:
+            first = height // geometry.chunk * geometry.stripe_size + height % geometry.chunk
+            places = range(first, first + geometry.stripe_size, geometry.chunk)
+            if any(low <= at < high for at in places):
+                yield from (sector for sector in side.row(height, places) if low <= sector[0] < high)
 
 
-def _row(
-    situation: Situation,
-    geometry: Geometry,
-    images: Mapping[int, bytes],
-    offsets: Mapping[int, int],
-    trust: Mapping[int, list[int]],
-    height: int,
-    *,
-    check: bool,
-) -> tuple[dict[int, int], dict[int, bytes], int]:
-    """Trust and content of each cell of a sector of a row, and the trust in its redundancy."""
-    there = {role: cells[height // SECTOR] for role, cells in trust.items() if role < geometry.raid_disks}
-    there = {role: value for role, value in there.items() if value != NOTHING}
-    blocks = {role: bytes(images[role][offsets[role] + height : offsets[role] + height + SECTOR]) for role in there}
-    sure = {role: block for role, block in blocks.items() if there[role] == SURE}
-    is_proven = situation.resync_offset is None or height < situation.resync_offset
-    stripe = geometry.stripe(height // geometry.chunk)
-    there |= blamed(stripe, sure, is_proven=is_proven, check=check)
-    return there, blocks, SURE if is_proven else NOT_PROVEN
+def _heights(touched: Mapping[int, Collection[Range]], offsets: Mapping[int, int]) -> set[int]:
+    """Sectors [component bytes] of ranges of members."""
+    ranges = [(start - offsets[role], stop - offsets[role]) for role, each in touched.items() for start, stop in each]
+    return {at for start, stop in ranges for at in range(start // SECTOR * SECTOR, stop, SECTOR)}
 
 
-def _content(stripe: Stripe, cells: Mapping[int, int], blocks: Mapping[int, bytes], worth: int, role: int) -> bytes:
-    """The content of a cell that is worth so much."""
-    if worth == LOST:
-        return bytes(SECTOR)
-    limit = _CLASS.get(worth, SURE)
-    return solve(stripe, {other: block for other, block in blocks.items() if cells[other] <= limit})[role]
+@dataclass(frozen=True)
+class _Side:
+    """One geometry over the members."""
+
+    situation: Situation
+    geometry: Geometry
+    images: Mapping[int, bytes]
+    offsets: Mapping[int, int]
+    trust: Mapping[int, list[int]]
+    check: bool
+
+    def row(self, height: int, places: Sequence[int]) -> Iterator[Sector]:
+        """Yield the data sectors of a row; `places`: where they lie in the array."""
+        stripe = self.geometry.stripe(height // self.geometry.chunk)
+        roles = range(self.geometry.raid_disks)
+        cells = {role: self.trust[role][height // SECTOR] if role in self.trust else NOTHING for role in roles}
+        blocks = {}
+        for role, value in cells.items():
+            if value != NOTHING:
+                at = self.offsets[role] + height
+                blocks[role] = bytes(self.images[role][at : at + SECTOR])
+        sure = {role: block for role, block in blocks.items() if cells[role] == SURE}
+        unproven_from = self.situation.resync_offset
+        is_proven = unproven_from is None or height < unproven_from
+        cells |= blamed(stripe, sure, is_proven=is_proven, check=self.check)
+        for role, at in zip(stripe.data, places, strict=True):
+            told = tuple(cells[each] for each in roles)
+            worth = health(stripe, told, SURE if is_proven else NOT_PROVEN, role)
+            content = bytes(SECTOR)
+            if worth != LOST:
+                limit = _CLASS.get(worth, SURE)
+                content = solve(stripe, {each: block for each, block in blocks.items() if cells[each] <= limit})[role]
+            yield at, worth, content
