@@ -16,6 +16,7 @@ from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
+from raidfs.cli.listed import without_disproven
 from raidfs.cli.opening import MemberSource, Opened, Options, image_of, open_members
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.engine.account import Account, account_of
@@ -223,9 +224,10 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
 def _assembled(opened: Opened, options: Options) -> OpenArray:
     assembly = assemble(opened.claimed, options.uuid, opened.bitmaps)
     assembly = replace(assembly, description=_bounded(assembly.description, opened.members))
+    description, told = without_disproven(assembly.description, opened.members)
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
-    replayed = replay_logs(assembly.description, claims, opened.members)
-    findings = (*assembly.findings, *replayed.findings)
+    replayed = replay_logs(description, claims, opened.members)
+    findings = (*assembly.findings, *told, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
     return OpenArray(assembly, opened, options, replayed)
 
