@@ -79,13 +79,10 @@ def assemble(
         serving = [member.state.serves for member in members]
         intent, told = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
         findings += told
-        members, told = _with_past(chosen, members, reference, intent)
+        members, told = _with_past(chosen, members, reference, None if before.counts_in_array_bytes else intent)
         findings += told
-        foreign = [_foreign(each) for each in claimed if each not in chosen]
-        members += foreign
-        findings += [
-            Finding(Severity.WARNING, each.path, f"{each.path} {each.note}; it is set apart") for each in foreign
-        ]
+        foreign, told = _foreigners([each for each in claimed if each not in chosen])
+        members, findings = [*members, *foreign], [*findings, *told]
         description = ArrayDescription(
             uuid=claim.array_uuid,
             name=claim.array_name,
@@ -286,7 +283,9 @@ def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, 
     """Return why a member does not serve, or None."""
     claim, first = each.claim, reference.claim
     if role == JOURNAL or claim.journal_tail is not None:
-        return State.JOURNAL, "is the write journal of the array"
+        if _is_current_journal(each, reference):
+            return State.JOURNAL, "is the write journal of the array"
+        return State.STALE, "is a write journal of the array, but an old or a damaged one"
     if each.unsupported and each is not reference:
         return State.INCOMPATIBLE, f"cannot be used: {each.unsupported[0]}"
     if role == FAULTY:
@@ -309,18 +308,23 @@ def _reason_apart(each: Claimed, reference: Claimed, role: int) -> tuple[State, 
     return None
 
 
-def _foreign(each: Claimed) -> Member:
-    """Make the entry of a member of another array."""
-    claim = each.claim
-    note = f"belongs to another array ({claim.array_uuid})"
-    return Member(each.path, None, State.FOREIGN, claim.data_offset, claim.data_offset, events=claim.events, note=note)
+def _foreigners(others: Sequence[Claimed]) -> tuple[list[Member], list[Finding]]:
+    """Make the entries of members of other arrays, and say so."""
+    found, findings = [], []
+    for each in others:
+        note = f"belongs to another array ({each.claim.array_uuid})"
+        offset = each.claim.data_offset
+        found.append(Member(each.path, None, State.FOREIGN, offset, offset, events=each.claim.events, note=note))
+        findings.append(Finding(Severity.WARNING, each.path, f"{each.path} {note}; it is set apart"))
+    return found, findings
 
 
 def _is_current_journal(each: Claimed, reference: Claimed) -> bool:
     """Tell whether this is the journal of the array as it is now; an old or damaged one proves nothing."""
     claim, roles = each.claim, reference.claim.device_roles
     listed = 0 <= claim.device_number < len(roles) and roles[claim.device_number] == JOURNAL
-    return each.journal_empty is not None and claim.intact and listed and claim.events + 1 >= reference.claim.events
+    fresh = claim.intact and claim.events + 1 >= reference.claim.events
+    return claim.journal_tail is not None and listed and fresh and not each.unsupported
 
 
 def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
@@ -341,7 +345,6 @@ def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
         journals = [each for each in chosen if _is_current_journal(each, reference)]
         if not journals:
             return "the array has a write journal, but no whole and current one is here: newer data may lie there"
-        if not all(each.journal_empty for each in journals):
-            path = next(each.path for each in journals if not each.journal_empty)
-            return f"the write journal on {path} holds data that are not on the members yet; it is not replayed yet"
+        if len(journals) > 1:
+            return f"{journals[0].path} and {journals[1].path} both are its write journal; leave out one with --exclude"
     return ""

@@ -24,7 +24,6 @@ class Claimed:
         bad_blocks: what its bad-block log says [member bytes].
         unsupported: features that raidfs refuses to guess about, one sentence each.
         doubt: why nothing on this member is sure, one clause; empty: nothing speaks against it.
-        journal_empty: for a journal device: whether it holds nothing to replay; else None.
         bitmap: what its write-intent bitmap says; None: it has none.
     """
 
@@ -34,7 +33,6 @@ class Claimed:
     bad_blocks: Extents = Extents()
     unsupported: tuple[str, ...] = ()
     doubt: str = ""
-    journal_empty: bool | None = None
     bitmap: BitmapClaim | None = None
 
 

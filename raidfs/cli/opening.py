@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,6 @@ from raidfs.superblock.bad_blocks import read_bad_blocks
 from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
 from raidfs.superblock.claim import BitmapClaim
 from raidfs.superblock.found import Found
-from raidfs.superblock.journal import journal_is_empty
 
 
 class Nested:
@@ -211,8 +210,6 @@ def _claimed(source: MemberSource, found: Found, options: Options) -> tuple[Clai
             bad_blocks = Extents()
     bitmap = read_member_bitmap(source, claim)
     claimed = Claimed(path, source.size, claim, bad_blocks, found.unsupported, doubt, bitmap=bitmap)
-    if claim.journal_tail is not None:
-        claimed = replace(claimed, journal_empty=journal_is_empty(source, claim))
     return claimed, findings
 
 

@@ -10,16 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.choose import arrays_in
-from raidfs.array.description import ArrayDescription, Member
+from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
+from raidfs.cli.listed import without_disproven
 from raidfs.cli.opening import MemberSource, Nested, Opened, Options, add_member, images_of, open_members
-from raidfs.cli.replaying import replay_logs
+from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
@@ -46,7 +46,7 @@ class OpenArray:
         assembly: Assembly,
         opened: Opened,
         options: Options,
-        patched: Mapping[str, BlockSource] = MappingProxyType({}),
+        replayed: Replayed,
     ) -> None:
         """Hold what was opened, and what was decided about it.
 
@@ -54,14 +54,14 @@ class OpenArray:
             assembly: the array.
             opened: the members.
             options: what the user decided.
-            patched: members with what md's logs say laid over them, by path.
+            replayed: the members with what md's logs say laid over them.
         """
         self.assembly = assembly
         self.images = opened.images
         self.options = options
         self._opened = opened
         self._findings = (*opened.findings, *assembly.findings)
-        self._patched = patched
+        self._replayed = replayed
         self._source: ArraySource | None = None
         self.told_beside: tuple[Finding, ...] = ()
 
@@ -96,7 +96,7 @@ class OpenArray:
     @cached_property
     def sources(self) -> list[tuple[Member, BlockSource]]:
         """The same as they are read: with what md's logs say laid over them."""
-        return [(member, self._patched.get(member.path, source)) for member, source in self.serving]
+        return [(member, self._replayed.source_of(member, source)) for member, source in self.serving]
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
@@ -187,12 +187,14 @@ class OpenArray:
 
     @cached_property
     def _told_flaws(self) -> tuple[Flaw, ...]:
-        return tuple(
+        told = [
             Flaw(number, each.extents.shift(-source.base).clip(0, source.size), Trust.NONE, each.reason, curable=True)
-            for number, (_, source) in enumerate(self.serving)
+            for number, (member, source) in enumerate(self.serving)
+            if member.state is not State.JOURNAL  # what is read of a journal is checked block by block
             for image in images_of(source)
             for each in self._opened.told.about(image.path)
-        )
+        ]
+        return (*told, *self._replayed.flaws_of([member for member, _ in self.serving]))
 
     @cached_property
     def known(self) -> tuple[Flaw, ...]:
@@ -295,11 +297,12 @@ def _outermost(opened: Opened, inner: set[str]) -> str | None:
 def _assembled(opened: Opened, options: Options) -> OpenArray:
     assembly = assemble(opened.claimed, options.uuid, opened.bitmaps)
     assembly = replace(assembly, description=_bounded(assembly.description, opened.members))
+    description, told = without_disproven(assembly.description, opened.members)
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
-    replayed = replay_logs(assembly.description, claims, opened.members)
-    findings = (*assembly.findings, *replayed.findings)
+    replayed = replay_logs(description, claims, opened.members)
+    findings = (*assembly.findings, *told, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
-    return OpenArray(assembly, opened, options, replayed.sources)
+    return OpenArray(assembly, opened, options, replayed)
 
 
 def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource]) -> ArrayDescription:

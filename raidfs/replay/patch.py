@@ -11,26 +11,20 @@ from numpy.typing import NDArray
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource, read_exact
 from raidfs.extents import Extents
+from raidfs.image.patched import Piece
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patch:
     """Bytes that md would write to the member of a role.
 
     Attributes:
         role: of the member.
-        start: [component bytes].
-        data: the bytes.
+        piece: the bytes; its start counts component bytes.
     """
 
     role: int
-    start: int
-    data: bytes
-
-    @property
-    def stop(self) -> int:
-        """Where it ends [component bytes]."""
-        return self.start + len(self.data)
+    piece: Piece
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,21 +80,14 @@ def _gone(description: ArrayDescription, member: Member) -> Extents:
     return bad.union(Extents.span(member.recovered_to, description.component_size))
 
 
-def of_members(
-    patches: Iterable[Patch], description: ArrayDescription
-) -> tuple[dict[str, list[tuple[int, bytes]]], list[Patch]]:
-    """Lay patches out over the members that serve.
-
-    Returns:
-        (offset [member bytes], bytes) by path; and those for roles that no member serves.
-    """
-    serving = description.serving
-    found: dict[str, list[tuple[int, bytes]]] = {}
-    homeless = []
+def by_role(patches: Iterable[Patch]) -> dict[int, list[Piece]]:
+    """Return the pieces of patches by role [component bytes]."""
+    found: dict[int, list[Piece]] = {}
     for patch in patches:
-        member = serving.get(patch.role)
-        if member is None:
-            homeless.append(patch)
-        else:
-            found.setdefault(member.path, []).append((member.data_offset + patch.start, patch.data))
-    return found, homeless
+        found.setdefault(patch.role, []).append(patch.piece)
+    return found
+
+
+def moved(pieces: Iterable[Piece], by: int) -> list[Piece]:
+    """Return pieces with `by` added to where they belong."""
+    return [Piece(piece.start + by, piece.length, piece.source, piece.place) for piece in pieces]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from raidfs.extents import Extents
 from raidfs.geometry.zone import Zone
+from raidfs.image.patched import piece_of
 from raidfs.replay.patch import Component, Patch
 from raidfs.superblock.ppl import PartialParity, PartialParityLog
 from raidfs.units import SECTOR
@@ -84,7 +85,7 @@ def replay_ppl(zone: Zone, logs: Mapping[int, PartialParityLog], components: Map
             parity, known, lost = _parity(rows, entry, components)
             unproven.append(Extents(_ranges(rows.height, lost)))
             patches += [
-                Patch(role, start, parity[at : at + stop - start].tobytes())
+                Patch(role, piece_of(start, parity[at : at + stop - start].tobytes()))
                 for at, start, stop in _runs(rows.height, known)
             ]
     return Proven(tuple(patches), Extents().union(*unproven), n_used > 0 and not problems, tuple(problems))

@@ -106,7 +106,6 @@ def _recorded(subject: str, where: str, extents: Extents) -> Finding:
     return Finding(
         Severity.WARNING,
         subject,
-        f"{where} names {extents.total} bytes in {len(extents)} ranges that md could not write:"
-        " they are not taken from it",
+        f"{where} names {extents.total} bytes in {len(extents)} ranges that md could not write",
         ", ".join(f"{start} to {stop} (sectors {start // SECTOR} to {stop // SECTOR})" for start, stop in extents),
     )

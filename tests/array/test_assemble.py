@@ -352,31 +352,34 @@ def with_journal(*journals: Claimed, **changes: Any) -> Assembly:
     return assemble([*members(has_journal=True, device_roles=table, **changes), *journals])
 
 
-def journal(*, is_empty: bool, **changes: Any) -> Claimed:
-    table = (0, 1, 2, 3, JOURNAL)
-    return claimed(4, has_journal=True, device_roles=table, journal_tail=0, journal_empty=is_empty, **changes)
+def journal(number: int = 4, **changes: Any) -> Claimed:
+    return claimed(number, has_journal=True, device_roles=(0, 1, 2, 3, JOURNAL), journal_tail=0, **changes)
 
 
-def test_an_empty_journal_does_not_matter() -> None:
-    assembly = with_journal(journal(is_empty=True))
+def test_a_current_journal_is_to_be_replayed() -> None:
+    assembly = with_journal(journal())
     assert states(assembly)["sde"] == (State.JOURNAL, None)
     assert assembly.description.withheld == ""
     (finding,) = assembly.findings
     assert (finding.severity, finding.message) == (Severity.NOTE, "sde is the write journal of the array")
 
 
-def test_a_journal_with_data_or_without_a_device_makes_all_doubtful() -> None:
-    assert (
-        "sde holds data that are not on the members yet" in with_journal(journal(is_empty=False)).description.withheld
-    )
+def test_without_its_journal_all_of_an_array_is_doubtful() -> None:
     assert "no whole and current one is here" in with_journal().description.withheld
 
 
-@pytest.mark.parametrize("flaw", [{"intact": False}, {"events": 5}, {"device_number": 3}])
+def test_two_journals_leave_the_choice_open() -> None:
+    withheld = with_journal(journal(), journal(path="copy")).description.withheld
+    assert withheld == "sde and copy both are its write journal; leave out one with --exclude"
+
+
+@pytest.mark.parametrize("flaw", [{"intact": False}, {"events": 5}, {"device_number": 5}])
 def test_a_damaged_old_or_unlisted_journal_proves_nothing(flaw: dict[str, Any]) -> None:
-    told = journal(is_empty=True)
-    withheld = with_journal(replace(told, claim=replace(told.claim, **flaw))).description.withheld
-    assert "no whole and current one is here" in withheld
+    told = journal()
+    assembly = with_journal(replace(told, claim=replace(told.claim, **flaw)))
+    assert "no whole and current one is here" in assembly.description.withheld
+    assert states(assembly)["sde"] == (State.STALE, None)
+    assert said(assembly, "sde") == "sde is a write journal of the array, but an old or a damaged one; it is set apart"
 
 
 def test_later_superblocks_that_are_damaged_cost_an_old_one_its_trust() -> None:

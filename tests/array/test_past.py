@@ -72,6 +72,14 @@ def test_without_a_bitmap_that_counts_nothing_is_proven() -> None:
         assert assembled(left, bitmap=bitmap).past == Past(ALL)
 
 
+def test_bits_about_array_bytes_prove_nothing_of_members() -> None:
+    """Those of a RAID10 are; where its copies lie is not known here."""
+    told: dict[str, Any] = {"level": 10, "layout": 0x102}
+    bitmap = replace(BITMAP, covered=2 * SIZE)
+    member = assembled(claimed(1, events=38, **told), bitmap=bitmap, **told)
+    assert member.past == Past(ALL)
+
+
 def test_nothing_is_proven_where_another_took_the_role() -> None:
     others = [claimed(number, device_roles=(0, FAULTY, 2, 3, 1), bitmap=BITMAP) for number in (0, 2, 3, 4)]
     members = assemble([*others, claimed(1, events=38)]).description.members

@@ -152,7 +152,8 @@ def reading(case: Case, after: int, then: BaseException | None, paths: list[Path
             return os.preadv(fd, buffers, offset)
 
         images = {path: RawImage(path, reader) for path in opened.images}
-        array = OpenArray(opened.assembly, replace(opened._opened, images=images, members=dict(images)), opened.options)
+        moved = replace(opened._opened, images=images, members=dict(images))
+        array = OpenArray(opened.assembly, moved, opened.options, opened._replayed)
         yield array
         array.close()
         for image in images.values():

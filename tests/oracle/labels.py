@@ -52,6 +52,7 @@ class Label:
         array_uuid: 16 bytes. order: byte order of the host (0.90).
         bitmap: content of the internal write-intent bitmap; empty: there is none.
         ppl_size: space of the partial parity log of each member [bytes]; 0: there is none.
+        features: feature bits beyond those that all this implies.
     """
 
     metadata: str
@@ -67,6 +68,7 @@ class Label:
     order: ByteOrder = "<"
     bitmap: bytes = b""
     ppl_size: int = 0
+    features: int = 0
 
     def superblock(self, place: Placement) -> Superblock:
         """The superblock of one member."""
@@ -107,6 +109,7 @@ class Label:
             bitmap_offset=self.bitmap_offset if self.bitmap else 0,
             ppl_offset=2 * LOG_SIZE,
             ppl_size=self.ppl_size,
+            features=self.features,
         )
 
     @property

@@ -49,7 +49,8 @@ class Superblock:
         component_size: the size field. device_number: of this member. device_roles: by device number.
         data_offset: during a reshape the old one. data_size: from data_offset.
         events: update counter. created, updated: microseconds since 1970.
-        resync_offset: None when clean. recovery_offset: None when in sync. (For a journal device: its tail.)
+        resync_offset: None when clean. recovery_offset: None when in sync.
+        journal_tail: of a journal device [bytes from data_offset].
         reshape: None when none is active. features: feature bits beyond those the other fields imply.
         bitmap_offset, bad_block_offset: from the superblock, signed; 0 for none. bad_block_size: space of the log.
         ppl_offset, ppl_size: of the partial parity log, from the superblock, signed; size 0 for none.
@@ -74,6 +75,7 @@ class Superblock:
     updated: int = 0
     resync_offset: int | None = None
     recovery_offset: int | None = None
+    journal_tail: int = 0
     reshape: ReshapeFields | None = None
     features: int = 0
     device_flags: int = 0
@@ -122,7 +124,7 @@ def build_v1(sb: Superblock, offset: int) -> bytes:
         struct.pack_into("<i", raw, 96, _s(sb.bitmap_offset))
     struct.pack_into("<iQi", raw, 100, reshape.new_level, _s(reshape.position), reshape.delta_disks)
     struct.pack_into("<IIi", raw, 116, reshape.new_layout, _s(reshape.new_chunk), _s(reshape.new_offset))
-    recovery = _s(sb.recovery_offset or 0)
+    recovery = _s(sb.recovery_offset or sb.journal_tail)
     struct.pack_into("<QQQQ", raw, 128, _s(sb.data_offset), _s(sb.data_size), _s(offset), recovery)
     struct.pack_into("<II16sBB", raw, 160, sb.device_number, 0, sb.device_uuid, sb.device_flags, sb.bad_block_shift)
     struct.pack_into("<Hi", raw, 186, _s(sb.bad_block_size), _s(sb.bad_block_offset))

@@ -21,7 +21,7 @@ from tests.oracle.member import NEW, OLD, STALE, SimulatedMember
 from tests.oracle.parity import fill
 from tests.oracle.ranges import Range, intersection, shifted
 from tests.oracle.reader import Array, Member
-from tests.oracle.superblock import FAULTY, SPARE, ByteOrder
+from tests.oracle.superblock import FAULTY, JOURNAL, JOURNAL_DEVICE, SPARE, ByteOrder
 
 SLICE = 4096
 """Height of what the kernel writes at a time: one page of each member (`raid5.c: struct stripe_head`)."""
@@ -44,6 +44,7 @@ class Simulation:
         members: every member there ever was, by device number; failed ones keep the image of their last moment.
         roles: the working member of each role. events: update counter. resync_offset: to be recorded, None for clean.
         bitmap: the write-intent bitmap, or None. ppl_size: space of the partial parity logs, 0 for none.
+        has_journal: there is a write journal, whose device number is the last one.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Simulation:
         self.resync_offset: int | None = None
         self.bitmap: Bitmap | None = None
         self.ppl_size = 0
+        self.has_journal = False
         self.after: Geometry | None = None
         self.backwards = False
         self.position = self.progress = 0
@@ -106,6 +108,30 @@ class Simulation:
         if self.backwards:
             return bytes(old[: self.position] + new[self.position : self.size])
         return bytes(new[: min(self.position, self.size)] + old[self.position : self.size])
+
+    @property
+    def label(self) -> Label:
+        """What the superblocks say alike."""
+        numbers = [SPARE] * len(self.members) + [JOURNAL] * self.has_journal
+        for member in self.members:
+            working = self.roles.get(member.role) is member
+            numbers[member.device_number] = member.role if working else FAULTY
+        return Label(
+            metadata=self.metadata,
+            geometry=self.geometry,
+            component_size=self.component_size,
+            device_roles=tuple(numbers),
+            after=self.after,
+            position=self.position,
+            backwards=self.backwards,
+            events=self.events,
+            resync_offset=self.resync_offset,
+            array_uuid=self.array_uuid,
+            order=self.order,
+            bitmap=b"" if self.bitmap is None else self.bitmap.build(self.array_uuid, self.events),
+            ppl_size=self.ppl_size,
+            features=JOURNAL_DEVICE * self.has_journal,
+        )
 
     def array(self, *, without: Collection[int] = ()) -> Array:
         """The array as recorded, for `tests.oracle.reader`, less the members of some roles."""
@@ -145,25 +171,7 @@ class Simulation:
     def checkpoint(self, only: Collection[int] | None = None) -> None:
         """Update the superblocks of the working members, or of those in the roles of `only`."""
         self.events += 1
-        numbers = [SPARE] * len(self.members)
-        for member in self.members:
-            working = self.roles.get(member.role) is member
-            numbers[member.device_number] = member.role if working else FAULTY
-        label = Label(
-            metadata=self.metadata,
-            geometry=self.geometry,
-            component_size=self.component_size,
-            device_roles=tuple(numbers),
-            after=self.after,
-            position=self.position,
-            backwards=self.backwards,
-            events=self.events,
-            resync_offset=self.resync_offset,
-            array_uuid=self.array_uuid,
-            order=self.order,
-            bitmap=b"" if self.bitmap is None else self.bitmap.build(self.array_uuid, self.events),
-            ppl_size=self.ppl_size,
-        )
+        label = self.label
         for role, member in self.roles.items():
             if only is None or role in only:
                 for offset, block in label.blocks(member.placement):

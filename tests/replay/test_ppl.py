@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raidfs.block import MemorySource
+from raidfs.block import MemorySource, read_exact
 from raidfs.cli.session import open_array
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.zone import Zone
-from raidfs.replay.patch import Component, Patch, components_of
+from raidfs.replay.patch import Component, components_of
 from raidfs.replay.ppl import Proven, replay_ppl
 from raidfs.superblock import claim_of
 from raidfs.superblock.ppl import PartialParity, PartialParityLog, read_ppl
@@ -94,14 +94,25 @@ def right(array: Simulation, row: int, role: int) -> bytes:
     return fill(geometry.stripe(row), [bytes(array.content[OLD][at : at + geometry.chunk]) for at in places])[role]
 
 
+def patches_of(proven: Proven, role: int) -> list[tuple[int, bytes]]:
+    """What is laid over the component of a role: where, and the bytes."""
+    found = []
+    for patch in proven.patches:
+        piece = patch.piece
+        if patch.role == role:
+            found.append((piece.start, read_exact(piece.source, piece.place, piece.length)[0]))
+    return found
+
+
 @given(crashes())
 def test_with_all_members_the_parity_of_every_row_is_right(crashed: Crashed) -> None:
     proven = replay_ppl(crashed.zone, crashed.logs(), crashed.components())
     assert (proven.complete, proven.unproven, proven.problems) == (True, Extents(), ())
     array = crashed.array
     images = {role: bytearray(member.image) for role, member in array.roles.items()}
-    for patch in proven.patches:
-        images[patch.role][START + patch.start : START + patch.stop] = patch.data
+    for role, image in images.items():
+        for start, data in patches_of(proven, role):
+            image[START + start : START + start + len(data)] = data
     for row in range(12):
         for role, image in images.items():
             assert image[START + row * CHUNK :][:CHUNK] == right(array, row, role)
@@ -117,9 +128,8 @@ def test_with_a_member_missing_its_data_are_right_or_unproven(crashed: Crashed, 
     for other, member in array.roles.items():
         if other != role:
             image = bytearray(member.image)
-            for patch in proven.patches:
-                if patch.role == other:
-                    image[START + patch.start : START + patch.stop] = patch.data
+            for start, raw in patches_of(proven, other):
+                image[START + start : START + start + len(raw)] = raw
             sums ^= np.frombuffer(image, np.uint8)[START : START + array.component_size]
     alone = [write for write in crashed.writes if write.n == 1]
     for row in range(12):
@@ -146,7 +156,7 @@ def test_where_one_of_several_is_missing_the_row_stays_unproven() -> None:
     role = geometry.stripe(2).data[1]
     proven = replay_ppl(crashed.zone, crashed.logs(role), crashed.components(role))
     assert proven.unproven.contains(2 * CHUNK + 512, 2 * CHUNK + 1536)
-    assert not any(patch.start == 2 * CHUNK + 512 for patch in proven.patches)
+    assert not any(patch.piece.start == 2 * CHUNK + 512 for patch in proven.patches)
     assert proven.complete
     alone = geometry.stripe(0).data[1]
     proven = replay_ppl(crashed.zone, crashed.logs(alone), crashed.components(alone))
@@ -212,7 +222,8 @@ def test_an_entry_that_covers_two_chunks_of_unequal_length() -> None:
     content = crashed.array.content[OLD]
     second = bytes(a ^ b for a, b in zip(content[half:CHUNK], parity[:half], strict=True))
     first = bytes(a ^ b for a, b in zip(content[CHUNK : CHUNK + half], parity[half:], strict=True))
-    assert sorted(proven.patches, key=lambda patch: patch.start) == [Patch(4, 0, first), Patch(4, half, second)]
+    assert {patch.role for patch in proven.patches} == {4}
+    assert sorted(patches_of(proven, 4)) == [(0, first), (half, second)]
 
 
 @given(st.integers(0, 1 << 40), st.integers(0, 1 << 20), st.integers(0, 1 << 15), st.integers(0, 5))
@@ -222,7 +233,7 @@ def test_any_entry_can_be_replayed(offset: int, size: int, pp_size: int, role: i
     proven = replay_ppl(crashed.zone, {role: PartialParityLog(7, (entry,))}, crashed.components())
     for patch in proven.patches:
         assert patch.role == role
-        assert 0 <= patch.start < patch.stop <= crashed.array.component_size
+        assert 0 <= patch.piece.start < patch.piece.stop <= crashed.array.component_size
 
 
 @pytest.mark.golden
@@ -240,5 +251,6 @@ def test_of_real_logs_the_parity_is_that_on_the_members(name: str, unproven: int
         proven = replay_ppl(zone_of(description.shape, description.component_size), logs, components)
         assert (proven.complete, proven.unproven.total) == (True, unproven)
         assert {patch.role for patch in proven.patches} == description.serving.keys()
-        for patch in proven.patches:
-            assert components[patch.role].read(patch.start, patch.stop)[0].tobytes() == patch.data
+        for role, component in components.items():
+            for start, data in patches_of(proven, role):
+                assert component.read(start, start + len(data))[0].tobytes() == data

@@ -62,9 +62,7 @@ def claimed(number: int, path: str | None = None, **changes: Any) -> Claimed:
         **changes: fields of the claim, or of `Claimed`.
     """
     own = {
-        name: changes.pop(name)
-        for name in ("size", "bad_blocks", "unsupported", "doubt", "journal_empty", "bitmap")
-        if name in changes
+        name: changes.pop(name) for name in ("size", "bad_blocks", "unsupported", "doubt", "bitmap") if name in changes
     }
     told = {"device_number": number, "device_uuid": str(number), **changes}
     return Claimed(path or f"sd{'abcdefghij'[number]}", own.pop("size", SIZE), replace(PLAIN, **told), **own)
