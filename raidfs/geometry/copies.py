@@ -75,7 +75,7 @@ def _next_set(layout: CopiesLayout, n: int, role: int) -> int:
     own_set = role // size
     moved = role + layout.near
     last_set_start = (n // size - 1) * size
-    if n % size and role >= last_set_start:
+    if n % size and moved > last_set_start:
         return (moved - last_set_start) % (size + n % size) + last_set_start
     return moved % size + size * own_set
 

@@ -73,7 +73,8 @@ class Zone:
         period, row = np.divmod(stripe, self.table.period)
         column = self._column_of_symbol[row, symbol]
         rows = period * self.table.rows_per_period + self.table.row[row, column]
-        offset = self.component_start + rows * self.chunk_size + self.table.region[row, column] * self.region_size
+        region = self.table.region[row, column].astype(np.int64)
+        offset = self.component_start + rows * self.chunk_size + region * self.region_size
         return self.table.role[row, column].astype(np.int64), offset + inside
 
     def locate_inverse(self, role: int, component_offset: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,13 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.oracle.copies import Raid10
+
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = (CHECKOUT.parent / "shared" / "golden", CHECKOUT / "tests" / "golden")
 """Where cases lie; of two with one name the first counts."""
 
 SECTOR = 512
 _BLOCK = 65536
-_REDUNDANCY = {"raid4": 1, "raid5": 1, "raid6": 2}
+_REDUNDANCY = {"raid4": 1, "raid5": 1, "raid6": 2, "raid0": 0, "linear": 0}
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,37 @@ class Case:
         if self.at_limit:
             return ()
         indexes = range(len(self.data["members"]))
-        return tuple(left for n in range(1, _REDUNDANCY[self.level] + 1) for left in combinations(indexes, n))
+        before = self.data["before_crash"]
+        if self.level == "raid1":
+            return tuple(left for n in range(1, len(indexes)) for left in combinations(indexes, n))
+        if self.level == "raid10":
+            return tuple(left for n in (1, 2) for left in combinations(indexes, n) if self._copies_survive(left))
+        most = _REDUNDANCY[self.level] - int(before.get("degraded") or 0)
+        return tuple(left for n in range(1, most + 1) for left in combinations(indexes, n))
+
+    def _copies_survive(self, left: tuple[int, ...]) -> bool:
+        """Tell whether a RAID10 still has a copy of everything without some images, in both geometries of a reshape."""
+        told = self.data["before_crash"]
+        layouts, disks = ([int(word.strip("()")) for word in told[name].split()] for name in ("layout", "raid_disks"))
+        return all(Raid10(layout, n, 65536, 1 << 24).survives(left) for layout in layouts for n in disks)
+
+    @property
+    def uuid(self) -> str | None:
+        """Which of several arrays on these images it is; None: there is only one."""
+        if not self.data.get("extra_arrays"):
+            return None
+        found = re.search(r"UUID : (\S+)", (self.folder / "detail.txt").read_text())
+        return found[1] if found else None
+
+    @property
+    def choice(self) -> list[str]:
+        """The words that choose the array on a command line."""
+        return ["--uuid", self.uuid] if self.uuid else []
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether the images are whole disks with the members in partitions."""
+        return "partition" in str(self.data.get("what", self.data)) and "GPT partitions" in str(self.data)
 
     @cached_property
     def volumes(self) -> list[dict[str, Any]]:

@@ -16,6 +16,9 @@ LAYOUTS = (
 )
 """md's layout number -> mdadm's name (mdadm(8), `--layout`)."""
 
+_FIXED = {"raid4": "parity-last", "raid1": "mirrored", "linear": "concatenated"}
+"""Levels that ignore the field (`raid5.c`, `raid1.c`)."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -34,9 +37,21 @@ def shapes(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
     both = []
     for which in (1, 0):
         chunk_size, raid_disks, layout = (_numbers(said[key])[which] for key in ("chunk_size", "raid_disks", "layout"))
-        name = "parity-last" if level == "raid4" else LAYOUTS[layout]  # raid5.c ignores the field of a RAID4
+        name = _layout_name(level, layout)
         both.append({"level": level, "layout": name, "chunk_size": chunk_size, "raid_disks": raid_disks})
     return both[0], both[1]
+
+
+def _layout_name(level: str, layout: int) -> str:
+    """mdadm's name of a layout number."""
+    if level in _FIXED:
+        return _FIXED[level]
+    if level == "raid0":
+        return ("undeclared", "original", "alternate")[layout]
+    if level == "raid10":
+        near, far = layout & 255, layout >> 8 & 255
+        return f"near={near}" if far == 1 else f"{'offset' if layout >> 16 & 1 else 'far'}={far}"
+    return LAYOUTS[layout]
 
 
 def told_of_members(case: Case) -> list[Told]:
