@@ -208,7 +208,7 @@ class ArraySource:
         return intact
 
     def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> int:
-        """Fill `out` if that needs no waiting; return SERVED, or GAVE_UP, or SERVED_FILLED: its rows are not settled."""
+        """Fill `out` if that needs no waiting: SERVED, GAVE_UP, or SERVED_FILLED where its rows are not settled."""
         if self._files is None:
             return GAVE_UP
         sight = self._sight
