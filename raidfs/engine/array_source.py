@@ -29,7 +29,7 @@ from raidfs.errors import SourceChanged
 from raidfs.extents import Extents
 from raidfs.kernels.combine import run_sums
 from raidfs.kernels.filled import any_read_filled
-from raidfs.kernels.fused import GAVE_UP, SERVED, serve_nowait
+from raidfs.kernels.fused import GAVE_UP, SERVED, SERVED_FILLED, serve_nowait
 from raidfs.kernels.plan import LOSSES, READS, SCRATCH, SUMS, Chart, Work, plan_window
 
 _SCRATCH = 4 << 20
@@ -150,16 +150,18 @@ class ArraySource:
         """Fill `out` from `offset` [array bytes] on if that needs no waiting and nothing is lost; else return False."""
         if not 0 <= offset <= self.size - len(out):
             raise ValueError(f"request [{offset}, {offset + len(out)}) outside an array of {self.size} bytes")
-        sight = self._sight
-        # in this order: what was read is what was opened, and nobody has learned of a change meanwhile
-        return self._serve_nowait(offset, out) and self._unchanged() and self._sight is sight
+        return self._serve_nowait(offset, out) == SERVED
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`. Bytes that the policy withholds are losses."""
         lost: list[Extents] = []
         for offset, length, position in check_requests(requests, self.size, len(out)):
             part = out[position : position + length]
-            if length and not self.try_read_into(offset, part):
+            said = self._serve_nowait(offset, part) if length else SERVED
+            if said == SERVED_FILLED:
+                self._scrutiny.settle(offset, offset + length)
+                said = self._serve_nowait(offset, part)
+            if said != SERVED:
                 lost.append(self._read_slowly(offset, part).shift(position))
         return Extents().union(*lost) if lost else _NOTHING
 
@@ -205,16 +207,17 @@ class ArraySource:
                 intact = False
         return intact
 
-    def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> bool:
+    def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> int:
+        """Fill `out` if that needs no waiting: SERVED, GAVE_UP, or SERVED_FILLED where its rows are not settled."""
         if self._files is None:
-            return False
-        chart, limit = self._sight.chart, int(self.policy.limit)
-        work, scratch = self._work_for(chart)
-        said = serve_nowait(chart, work, self._files, out, scratch, offset, limit)
-        if said == GAVE_UP:
-            return False
-        is_plain = said == SERVED and not self.policy.check
-        return is_plain or self._scrutiny.is_settled(offset, offset + len(out))
+            return GAVE_UP
+        sight = self._sight
+        work, scratch = self._work_for(sight.chart)
+        said: int = serve_nowait(sight.chart, work, self._files, out, scratch, offset, int(self.policy.limit))
+        if said == SERVED_FILLED or (said == SERVED and self.policy.check):
+            said = SERVED if self._scrutiny.is_settled(offset, offset + len(out)) else SERVED_FILLED
+        # in this order: what was read is what was opened, and nobody has learned of a change meanwhile
+        return said if said != SERVED or (self._unchanged() and self._sight is sight) else GAVE_UP
 
     def _read_slowly(self, offset: int, out: NDArray[np.uint8]) -> Extents:
         """Go through the plan in Python, in parts where it does not fit."""
