@@ -96,6 +96,7 @@ class Journaled:
     Attributes:
         array: its `content` is what was acknowledged. ring: of the journal.
         cached: heights of data that are in the journal only, with the data chunks.
+        pending: heights of what was on its way to the members at last, with the cells.
     """
 
     def __init__(self, array: Simulation, n_blocks: int = 400, head: int = 0) -> None:
@@ -104,9 +105,11 @@ class Journaled:
         array.checkpoint()
         self.ring = Ring(array.array_uuid, n_blocks, head)
         self.cached: dict[int, set[int]] = {}
+        self.pending: dict[int, dict[int, bytes]] = {}
 
     def write_through(self, height: int, chunks: Sequence[int], landed: Callable[[int], bool]) -> None:
         """Write some data of a stripe block; what lands on the members is told by role."""
+        self._finish(height)
         self._change(height, chunks)
         touched = self.cached.pop(height, set()) | set(chunks)
         self.ring.log([*(self._data(height, k) for k in sorted(touched)), self._parity(height)])
@@ -114,6 +117,7 @@ class Journaled:
 
     def cache(self, height: int, chunks: Sequence[int]) -> None:
         """Write some data of a stripe block to the journal only."""
+        self._finish(height)
         self._change(height, chunks)
         self.cached.setdefault(height, set()).update(chunks)
         self.ring.log([self._data(height, k) for k in chunks])
@@ -171,6 +175,13 @@ class Journaled:
         stripe = self.array.geometry.stripe(height // self.array.geometry.chunk)
         cells = self._cells(height)
         parity = {role for role in (stripe.p, stripe.q) if role is not None}
-        for role in {stripe.data[k] for k in chunks} | parity:
+        self.pending[height] = {role: cells[role] for role in {stripe.data[k] for k in chunks} | parity}
+        for role, cell in self.pending[height].items():
             if role in self.array.roles and landed(role):
-                self.array.roles[role].write(OLD, height, cells[role])
+                self.array.roles[role].write(OLD, height, cell)
+
+    def _finish(self, height: int) -> None:
+        """All of it lands: the next write to a stripe block waits for that."""
+        for role, cell in self.pending.pop(height, {}).items():
+            if role in self.array.roles:
+                self.array.roles[role].write(OLD, height, cell)
