@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from raidfs.array.shape import LAYOUT_NAMES, Level, Shape
+from raidfs.array.shape import LAYOUT_NAMES, Level, Shape, layout_name
 from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.parity import LAYOUTS, parity_table
 from raidfs.geometry.zone import UNUSED, Zone
@@ -60,6 +60,48 @@ _REST = """\
 Every member of a RAID1 holds the whole array. The members of a linear array follow each other in the order of their
 roles.
 """
+
+
+_RESHAPES = {
+    Level.LINEAR: "none in md",
+    Level.RAID0: "grown through RAID4; to RAID4, RAID5",
+    Level.RAID1: "to RAID5; the number of members at once",
+    Level.RAID4: "members, chunk; to RAID5",
+    Level.RAID5: "members, chunk, layout; to RAID6",
+    Level.RAID6: "members, chunk, layout; to RAID5",
+    Level.RAID10: "members, chunk, near to offset and back",
+}
+"""What md can make of an array, and raidfs reads when it crashed half-way (`mdadm/Grow.c`, `raid10.c: raid10_takeover`)."""
+
+
+def support_table() -> str:
+    """Return what raidfs reads as a table for the README."""
+    lines = ["| level | layouts | rebuilt without | reshapes |", "|---|---|---|---|"]
+    for level in Level:
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(_names(level)))
+        lines.append(f"| {level.title} | {names} | {_spared(level)} | {_RESHAPES[level]} |")
+    return "\n".join(lines)
+
+
+def _names(level: Level) -> Iterator[str]:
+    """Yield the names of a level's layouts; of RAID10 those that current mdadm makes."""
+    if level is Level.RAID10:
+        yield from (f"{kind}=N" for kind in ("near", "far", "offset"))
+        return
+    for number in LAYOUT_NAMES.get(level, {0: ""}):
+        name = layout_name(level, number)
+        if name is not None:
+            yield name
+
+
+def _spared(level: Level) -> str:
+    """Say how many members may be missing."""
+    if level is Level.RAID10:
+        return "all but one of the members that hold a chunk"
+    fewest = Shape(level, next(iter(_names(level))), 4096 if level is not Level.RAID1 else 0, 4)
+    if fewest.has_parity:
+        return f"any {fewest.n_parity}"
+    return "all but one" if fewest.n_copies > 1 else "none"
 
 
 def layouts_document() -> str:
@@ -116,4 +158,4 @@ def _held(zones: list[Zone] | tuple[Zone, ...], role: int, component_offset: int
 
 
 if __name__ == "__main__":
-    sys.stdout.write(layouts_document())
+    sys.stdout.write(support_table() + "\n" if "--support" in sys.argv else layouts_document())
