@@ -71,7 +71,7 @@ _RESHAPES = {
     Level.RAID6: "members, chunk, layout; to RAID5",
     Level.RAID10: "members, chunk, near to offset and back",
 }
-"""What md can make of an array, and raidfs reads when it crashed half-way (`mdadm/Grow.c`, `raid10.c: raid10_takeover`)."""
+"""What md can make of an array, and raidfs reads when it crashed half-way (`mdadm/Grow.c`, `raid10.c`)."""
 
 
 def support_table() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import subprocess
 import sys
@@ -92,11 +93,11 @@ def test_every_member_excluded(complaint: Complaint) -> None:
     assert "leave at least one" in complaint(2, "examine", "--exclude", first, first)
 
 
-def test_levels_that_are_not_read_yet_are_named(complaint: Complaint, tmp_path: Path) -> None:
+def test_a_level_that_is_not_read_is_named(complaint: Complaint, tmp_path: Path) -> None:
     image = OTHER.copies(tmp_path)[0]
     raw = bytearray(image.read_bytes())
     at = next(at for at in range(len(raw) - 4096, 0, -4096) if raw[at : at + 4] == b"\xfc\x4e\x2b\xa9")
-    raw[at + 72 : at + 76] = (10).to_bytes(4, "little")
+    raw[at + 72 : at + 76] = (-4).to_bytes(4, "little", signed=True)
     raw[at + 216 : at + 220] = bytes(4)
     n_roles = int.from_bytes(raw[at + 220 : at + 224], "little")
     covered = raw[at : at + 256 + 2 * n_roles]
@@ -104,7 +105,7 @@ def test_levels_that_are_not_read_yet_are_named(complaint: Complaint, tmp_path: 
     raw[at + 216 : at + 220] = ((total & 0xFFFFFFFF) + (total >> 32) & 0xFFFFFFFF).to_bytes(4, "little")
     image.write_bytes(raw)
     said = complaint(1, "examine", image)
-    assert "level raid10" in said
+    assert "level is -4 (multipath)" in said
     assert str(image) in said
 
 
@@ -119,21 +120,21 @@ def test_an_exclude_that_names_no_member_is_refused_and_spelling_does_not_matter
     assert "no image serves role 0" in capsys.readouterr().out
 
 
-def test_whole_disks_with_old_metadata_in_their_partition_are_not_believed(
+def test_old_metadata_at_the_end_of_disk_and_partition_belong_to_the_partition(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = 2048 * 512
+    case, start = golden_case("s-r5-rs"), 2048 * 512
     disks = []
-    for member in golden_case("s-r5-rs").members():
+    for member in case.members():
         size = member.stat().st_size
         table = bytes([0x80, 0, 0, 0, 0xFD, 0, 0, 0]) + struct.pack("<II", 2048, size // 512)
         disk = tmp_path / member.name
         disk.write_bytes(bytes(446) + table + bytes(48) + b"\x55\xaa" + bytes(start - 512) + member.read_bytes())
         disks.append(str(disk))
-    assert main(["examine", *disks]) == 4
-    text = capsys.readouterr().out
-    assert "superblock lies in the partition" in text
-    assert "doubtful" in text
+    assert main(["examine", *disks]) == 0
+    assert f"{disks[0]}#1" in capsys.readouterr().out
+    assert main(["export", *disks, str(tmp_path / "image")]) == 0
+    assert hashlib.sha256((tmp_path / "image").read_bytes()).hexdigest() == case.expected_sha256
 
 
 def test_a_damaged_superblock_with_impossible_offsets_costs_one_member(
