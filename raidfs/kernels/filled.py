@@ -23,7 +23,7 @@ LONGEST = 64
 """Longest pattern that is seen [bytes]."""
 _LEAST = LONGEST // 2 + 1
 """Least period that is tried [bytes]; smaller ones have a multiple from here to LONGEST. (Where all that is done for
-each period is to compare two bytes, all 64 are tried: of a loop of 32 rounds the compiler makes slower code.)"""
+each period is to compare a few bytes, 64 are tried: of a loop of 32 rounds the compiler makes slower code.)"""
 
 # kinds of content: CONSTANT is one byte other than zero all over, PATTERN any longer one
 DATA, ZEROS, CONSTANT, PATTERN = 0, 1, 2, 3
@@ -31,10 +31,10 @@ DATA, ZEROS, CONSTANT, PATTERN = 0, 1, 2, 3
 
 @kernel
 def _may_repeat(piece: NDArray[np.uint8]) -> bool:
-    """Tell whether the first two bytes of uint8 (n,), n >= 66, come again 1 to 64 bytes later."""
+    """Tell whether the first two bytes of uint8 (n,), n >= 98, come again 33 to 96 bytes later."""
     a, b = piece[0], piece[1]
     found = False
-    for p in range(1, LONGEST + 1):
+    for p in range(_LEAST, _LEAST + LONGEST):
         found |= (piece[p] == a) & (piece[p + 1] == b)
     return found
 
