@@ -88,13 +88,14 @@ class Case:
         """Every set of images without which all bytes must still be there."""
         if self.at_limit:
             return ()
-        indexes = range(len(self.data["members"]))
-        before = self.data["before_crash"]
+        expect, before = self.data["expect"], self.data["before_crash"]
+        indexes = [index for index in range(len(self.data["members"])) if index != expect.get("journal_member")]
         if self.level == "raid1":
             return tuple(left for n in range(1, len(indexes)) for left in combinations(indexes, n))
         if self.level == "raid10":
             return tuple(left for n in (1, 2) for left in combinations(indexes, n) if self._copies_survive(left))
-        most = _REDUNDANCY[self.level] - int(before.get("degraded") or 0)
+        taken = int(before.get("degraded") or 0) + len(self.data.get("dropped_members", ()))
+        most = _REDUNDANCY[self.level] - taken - any("bad_blocks_set" in key for key in expect)
         return tuple(left for n in range(1, most + 1) for left in combinations(indexes, n))
 
     def _copies_survive(self, left: tuple[int, ...]) -> bool:

@@ -47,7 +47,7 @@ def _layout_name(level: str, layout: int) -> str:
     if level in _FIXED:
         return _FIXED[level]
     if level == "raid0":
-        return ("undeclared", "original", "alternate")[layout]
+        return ("original", "alternate")[layout - 1]
     if level == "raid10":
         near, far = layout & 255, layout >> 8 & 255
         return f"near={near}" if far == 1 else f"{'offset' if layout >> 16 & 1 else 'far'}={far}"
@@ -60,7 +60,7 @@ def told_of_members(case: Case) -> list[Told]:
 
 
 def _told(block: str) -> Told:
-    role = _find(r"Device Role : Active device (\d+)", block)
+    role = _find(r"Device Role : (?:Active|Replacement) device (\d+)", block)
     if role is None:  # 0.90
         role = _find(r"^this +\d+ +\d+ +\d+ +(\d+) +active", block)
     offset = _find(r"Data Offset : (\d+) sectors", block)
