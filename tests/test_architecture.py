@@ -19,6 +19,7 @@ GROUND = "errors units extents block linear finding partition"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND.split(), GROUND),
     "output": "errors units",
+    "signals": "",
     "image": GROUND,
     "superblock": GROUND,
     "array": f"{GROUND} superblock.claim",
@@ -28,11 +29,11 @@ MAY_IMPORT = {
     "engine": f"{GROUND} array geometry erasure kernels",
     "evidence": f"{GROUND} array geometry",
     "view": GROUND,
-    "fuse": f"{GROUND} view",
+    "fuse": f"{GROUND} view signals",
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
     "engine.damage engine.health engine.seam engine.verify",
     "__init__": "",
-    "__main__": "cli",
+    "__main__": "cli signals",
 }
 """Package or module -> what of raidfs it may import; `cli` may import everything, and nothing may import `cli`."""
 

@@ -10,10 +10,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import FrameType
 
 from raidfs.errors import Interrupted, MountError, RaidfsError
+from raidfs.signals import ENDING, held_back, on_ending
 
 Announce = Callable[[str], None]
 """Tells the parent that everything is ready, with a text for the user."""
@@ -24,8 +25,12 @@ _BUG = 3
 def run_in_background(body: Callable[[Announce], None]) -> str:
     """Run `body` in a child process of its own session; return once it announced that it is ready.
 
+    Signals that ask us to end (INT, TERM, HUP) end the child, as long as it has not announced anything. They are
+    ignored afterwards, whatever came of it: this process is to say so and end.
+
     Args:
-        body: what the child does; ends with it. Raises `RaidfsError` where it cannot go on.
+        body: what the child does; ends with it. Raises `RaidfsError` where it cannot go on. A signal kills it until it
+            says otherwise.
 
     Returns:
         The text that `body` announced.
@@ -37,30 +42,29 @@ def run_in_background(body: Callable[[Announce], None]) -> str:
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        _be_the_child(body, writing)
+    child, stopped_by = 0, list[int]()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopped_by.append(number)
+        if child:
+            os.kill(child, signal.SIGTERM)  # not waited for yet: there is nobody else of that number
+
+    on_ending(stop)
+    with held_back() as before:  # from the child, until it does something else about them
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            _be_the_child(body, writing, before)
+    if stopped_by:
+        os.kill(child, signal.SIGTERM)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe, _as_interrupts(signal.SIGTERM, signal.SIGHUP):
-        try:
-            message = pipe.read()
-        except KeyboardInterrupt:
-            os.kill(child, signal.SIGTERM)
-            os.waitpid(child, 0)
-            raise Interrupted("stopped; nothing is mounted") from None
+    with os.fdopen(reading, "rb") as pipe:
+        message = pipe.read()
+    on_ending(signal.SIG_IGN)
+    if stopped_by:
+        os.waitpid(child, 0)
+        raise Interrupted("stopped; nothing is mounted")
     return _understand(message, child)
-
-
-@contextmanager
-def _as_interrupts(*numbers: signal.Signals) -> Iterator[None]:
-    """Let other signals stop us as Ctrl-C does, so that no child is left behind."""
-    before = [(number, signal.signal(number, signal.default_int_handler)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _understand(message: bytes, child: int) -> str:
@@ -79,18 +83,18 @@ def _understand(message: bytes, child: int) -> str:
     return told["ready"]
 
 
-def _be_the_child(body: Callable[[Announce], None], writing: int) -> None:
+def _be_the_child(body: Callable[[Announce], None], writing: int, held_before: set[signal.Signals]) -> None:
     """Run `body` and end the process; never returns."""
     code = _BUG
     try:
         os.setsid()
+        on_ending(signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, set(ENDING) - held_before)
         body(lambda text: _tell(writing, ready=text))
         code = 0
     except RaidfsError as error:
         code = 1
         _tell(writing, error=str(error))
-    except KeyboardInterrupt:
-        code = 1
     finally:
         # nothing may leave this function: above it is what only the parent should do
         if code == _BUG:

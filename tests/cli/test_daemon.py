@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).parents[2]
 
 _PROGRAM = """
@@ -84,3 +86,31 @@ def test_an_interrupt_while_waiting_ends_the_child() -> None:
         poll.register(child, select.POLLIN)
         assert poll.poll(0), "the child has ended"
         os.close(child)
+
+
+_AT_FORK = "def signalled(): os.kill(os.getpid(), signal.{number})\nos.register_at_fork({where}=signalled)\n"
+
+
+def _run_signalled_at_fork(where: str, number: str, body: str) -> subprocess.CompletedProcess[str]:
+    program = _PROGRAM.format(body=body).replace("def body", _AT_FORK.format(where=where, number=number) + "def body")
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=CHECKOUT)
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("where", ["before", "after_in_parent"])
+def test_a_signal_while_the_child_is_made_ends_both(where: str, number: str) -> None:
+    done = _run_signalled_at_fork(where, number, "signal.pause()")
+    assert (done.stdout, done.stderr) == ("Interrupted: stopped; nothing is mounted\n", "")
+
+
+def test_a_signal_to_the_child_alone_ends_it_without_a_word_of_its_own() -> None:
+    done = _run_signalled_at_fork("after_in_child", "SIGINT", "signal.pause()")
+    assert done.stdout == "MountError: the background process was killed by signal 2 before the mount was ready\n"
+    assert done.stderr == ""
+
+
+def test_once_the_child_is_ready_signals_do_not_make_a_failure_of_it() -> None:
+    program = _PROGRAM.format(body="announce('ready')")
+    program += "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): os.kill(os.getpid(), number)\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told: ready\n", "")

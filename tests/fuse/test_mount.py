@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from raidfs.fuse.mountpoint import find_mount
 from raidfs.fuse.unmount import end_mount
 from tests.fuse.conftest import Mounted, command_for
+from tests.fuse.signalled import POINTS
+from tests.support.golden import CHECKOUT
 
 pytestmark = pytest.mark.fuse
 
@@ -35,6 +38,15 @@ def test_many_signals_are_as_good_as_one(mount_at: MountAt) -> None:
         mounted.process.send_signal(number)
     assert mounted.end() == (0, "ended", "")
     assert not mounted.is_mounted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_signals_at_any_moment_of_its_life_end_a_mount_well(point: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuse.signalled", str(tmp_path), point]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+    assert find_mount(str(tmp_path)) is None
 
 
 def test_a_signal_while_preparing_leaves_nothing_mounted(mount_at: MountAt) -> None:
