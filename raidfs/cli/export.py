@@ -113,7 +113,7 @@ def _refuse_member(target: str) -> None:
 
 def _identity(array: OpenArray) -> str:
     """Name what is exported: the array, its members as they are, what is said against them, and what is served."""
-    members = [(role, image.size, os.fstat(image.fd).st_mtime_ns) for role, image in array.serving]
+    members = [(role, image.size, image.mtime_ns) for role, image in array.serving]
     flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]
     said = [array.description.uuid, array.description.size, members, flaws, array.given, repr(array.options.policy)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

@@ -22,7 +22,7 @@ from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws
 from raidfs.engine.health import Policy, Trust
-from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
+from raidfs.errors import EmptySource, NoSuperblock, SourceGone, SourceInUse, UsageError
 from raidfs.evidence.front import bound_front
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
@@ -53,6 +53,7 @@ class Options:
         mapfiles: ddrescue maps, each `MEMBER=FILE`.
         no_mapfiles: do not look for maps beside images.
         learned: folder in which read errors are kept, or None.
+        patience: seconds that a member may take to answer before we go on without it.
         policy: what is served.
     """
 
@@ -63,6 +64,7 @@ class Options:
     mapfiles: tuple[str, ...] = ()
     no_mapfiles: bool = False
     learned: str | None = None
+    patience: float = 20.0
     policy: Policy = Policy()
 
 
@@ -146,15 +148,27 @@ class OpenArray:
             from raidfs.engine.array_source import ArraySource
 
             watch = not self.options.force_live
-            told = self._told_flaws
-            self._source = ArraySource(self.description, self.serving, self.options.policy, told=told, watch=watch)
+            told, patience = self._told_flaws, self.options.patience
+            self._source = ArraySource(
+                self.description, self.serving, self.options.policy, told=told, watch=watch, patience=patience
+            )
         return self._source
 
     def assert_unchanged(self) -> None:
-        """Raise `SourceChanged` when a member changed since it was opened, unless that was allowed."""
-        if not self.options.force_live:
-            for image in self.images.values():
+        """Make sure that no member changed since it was opened, unless that was allowed.
+
+        Raises:
+            SourceChanged: one did.
+            SourceGone: one is gone, and nobody reads the array yet: whoever does rebuilds around it.
+        """
+        if self.options.force_live:
+            return
+        for image in self.images.values():
+            try:
                 image.assert_unchanged()
+            except SourceGone:
+                if self._source is None:
+                    raise
 
     def save_learned(self) -> None:
         """Keep the read errors that were met, where that was asked for.

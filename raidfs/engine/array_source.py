@@ -19,11 +19,11 @@ from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource, Requests, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
-from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws
-from raidfs.engine.fetch import Failure, MemberReader, run_reads
+from raidfs.engine.damage import Flaw, known_flaws, merged_flaws, unread_flaws
+from raidfs.engine.fetch import EVERYTHING, Failure, MemberReader, run_reads
 from raidfs.engine.flatten import flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
-from raidfs.errors import SourceChanged
+from raidfs.errors import SourceChanged, SourceGone
 from raidfs.extents import Extents
 from raidfs.kernels.combine import run_sums
 from raidfs.kernels.fused import serve_nowait
@@ -47,7 +47,7 @@ class FileSource(Protocol):
         """File descriptor, open for reading."""
 
     def assert_unchanged(self) -> None:
-        """Raise `SourceChanged` when the file is no longer what was opened."""
+        """Raise `SourceChanged` when the file is no longer what was opened, `SourceGone` when it cannot be reached."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,9 @@ class ArraySource:
         self.policy = policy
         self._roles = [role for role, _ in sources]
         self._sources = [source for _, source in sources]
-        self._readers = [MemberReader(source) for source in self._sources]
         self._watched = [source for source in self._sources if watch and isinstance(source, FileSource)]
+        checks = {id(source): source.assert_unchanged for source in self._watched}
+        self._readers = [MemberReader(source, checks.get(id(source))) for source in self._sources]
         self._patience = patience
         self._room = _Room()
         self._learning = threading.Lock()
@@ -185,13 +186,16 @@ class ArraySource:
         for source in self._watched:
             try:
                 source.assert_unchanged()
-            except SourceChanged as error:
+            except (SourceChanged, SourceGone) as error:
                 number = self._sources.index(cast(BlockSource, source))
                 # learned first: whoever finds it no longer watched finds the new sight, too
-                self.learn([(number, Extents.span(0, 1 << 62), str(error))])
-                self._watched = [each for each in self._watched if each is not source]
+                self.learn([(number, EVERYTHING, str(error))])
+                self._watch_no_longer(number)
                 intact = False
         return intact
+
+    def _watch_no_longer(self, number: int) -> None:
+        self._watched = [each for each in self._watched if each is not self._sources[number]]
 
     def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> bool:
         if self._fds is None:
@@ -228,7 +232,7 @@ class ArraySource:
             losses = Extents(work.losses[: work.used[LOSSES], :2])
             arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
-            if failures or not self._unchanged() or self._sight is not sight:
+            if failures or self._sight is not sight:
                 absent += self._absent(failures)
                 continue
             size = len(out)
@@ -240,12 +244,14 @@ class ArraySource:
 
     def _absent(self, failures: Sequence[Failure]) -> tuple[Flaw, ...]:
         """Learn lasting failures; return the passing ones as flaws for this request."""
-        lasting = [(each.source, each.extents, UNREADABLE) for each in failures if each.lasting]
+        lasting = [each for each in failures if each.lasting]
         if lasting:
-            self.learn(lasting)
-        everything = Extents.span(0, 1 << 62)
+            self.learn((each.source, each.extents, each.reason) for each in lasting)
+        for each in lasting:
+            if each.extents == EVERYTHING:
+                self._watch_no_longer(each.source)
         return tuple(
-            Flaw(each.source, everything, Trust.NONE, "did not answer in time") for each in failures if not each.lasting
+            Flaw(each.source, EVERYTHING, Trust.NONE, "did not answer in time") for each in failures if not each.lasting
         )
 
     def _plan(self, window: tuple[int, int], length: int, chart: Chart) -> Work | None:
