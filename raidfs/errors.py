@@ -5,6 +5,7 @@
      |   +- SourceInUse             somebody else may be writing to it
      |   +- EmptySource             it has no bytes at all
      |   +- SourceChanged           its bytes are no longer those that were opened
+     |   +- SourceGone              it cannot be reached any more
      +- BadMapfile                  a ddrescue map cannot be understood
      |   +- NotAMapfile             it is something else
      +- MetadataError               superblocks are needed but not usable
@@ -44,6 +45,10 @@ class EmptySource(SourceError):
 
 class SourceChanged(SourceError):
     """Size or modification time of a member is no longer what it was when it was opened."""
+
+
+class SourceGone(SourceError):
+    """What a member was opened from is not there any more: unplugged, or its file system has ended."""
 
 
 class BadMapfile(RaidfsError):

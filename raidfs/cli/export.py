@@ -123,7 +123,7 @@ def _refuse_member(target: str) -> None:
 def _identity(array: OpenArray) -> str:
     """Name what is exported: the array, its members as they are, what is said against them, and what is served."""
     members = [
-        (member.role, source.base, source.size, [os.fstat(image.fd).st_mtime_ns for image in images_of(source)])
+        (member.role, source.base, source.size, [image.mtime_ns for image in images_of(source)])
         for member, source in array.serving
     ]
     flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]

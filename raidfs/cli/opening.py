@@ -77,6 +77,7 @@ class Options:
         mapfiles: ddrescue maps, each `MEMBER=FILE`.
         no_mapfiles: do not look for maps beside images.
         learned: folder in which read errors are kept, or None.
+        patience: seconds that a member may take to answer before we go on without it.
         policy: what is served.
     """
 
@@ -87,6 +88,7 @@ class Options:
     mapfiles: tuple[str, ...] = ()
     no_mapfiles: bool = False
     learned: str | None = None
+    patience: float = 20.0
     policy: Policy = Policy()
 
 

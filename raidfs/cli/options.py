@@ -33,6 +33,13 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         metavar="DIR",
         help="Heed the read errors that earlier runs kept in DIR; mount and export add those that they meet.",
     ),
+    click.option(
+        "--patience",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True),
+        default=Options.patience,
+        help="How long a member may take to answer before raidfs goes on without it (20).",
+    ),
     click.option("--ignore-bad-block-log", is_flag=True, help="Read sectors that a bad-block log calls bad."),
 )
 
@@ -54,6 +61,7 @@ def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
         mapfiles=tuple(given.pop("mapfiles")),
         no_mapfiles=given.pop("no_mapfiles"),
         learned=given.pop("learned"),
+        patience=given.pop("patience"),
         policy=policy,
     )
 

@@ -24,7 +24,7 @@ from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Trust
-from raidfs.errors import RaidfsError
+from raidfs.errors import RaidfsError, SourceGone
 from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
@@ -140,15 +140,27 @@ class OpenArray:
             from raidfs.engine.array_source import ArraySource
 
             watch = not self.options.force_live
-            told = self._told_flaws
-            self._source = ArraySource(self.description, self.sources, self.options.policy, told=told, watch=watch)
+            told, patience = self._told_flaws, self.options.patience
+            self._source = ArraySource(
+                self.description, self.sources, self.options.policy, told=told, watch=watch, patience=patience
+            )
         return self._source
 
     def assert_unchanged(self) -> None:
-        """Raise `SourceChanged` when a member changed since it was opened, unless that was allowed."""
-        if not self.options.force_live:
-            for image in self.images.values():
+        """Make sure that no member changed since it was opened, unless that was allowed.
+
+        Raises:
+            SourceChanged: one did.
+            SourceGone: one is gone, and nobody reads the array yet: whoever does rebuilds around it.
+        """
+        if self.options.force_live:
+            return
+        for image in self.images.values():
+            try:
                 image.assert_unchanged()
+            except SourceGone:
+                if self._source is None:
+                    raise
 
     def save_learned(self) -> None:
         """Keep the read errors that were met, where that was asked for.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -207,7 +206,7 @@ def _tuples(value: Any) -> Any:
 
 def _identity(array: OpenArray, *, hashing: bool) -> str:
     """Name what is verified: the array and its images as they are."""
-    images = [(path, image.size, os.fstat(image.fd).st_mtime_ns) for path, image in sorted(array.images.items())]
+    images = [(path, image.size, image.mtime_ns) for path, image in sorted(array.images.items())]
     said = ["verify", array.description.uuid, array.description.size, array.description.events, images, hashing]
     said += [array.options.ignore_bad_block_log]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

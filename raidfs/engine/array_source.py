@@ -20,12 +20,12 @@ from raidfs.block import BlockSource, Requests, Watchable, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws, without_healed
-from raidfs.engine.fetch import Failure, FileSource, MemberReader, patient, run_reads
+from raidfs.engine.fetch import EVERYTHING, Failure, FileSource, MemberReader, patient, run_reads
 from raidfs.engine.flatten import fits, flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
 from raidfs.engine.judge import judges_of, warm_up
 from raidfs.engine.scrutiny import Knowledge, Scrutiny
-from raidfs.errors import SourceChanged
+from raidfs.errors import SourceChanged, SourceGone
 from raidfs.extents import Extents
 from raidfs.kernels.combine import run_sums
 from raidfs.kernels.filled import any_read_filled
@@ -92,8 +92,9 @@ class ArraySource:
         self.policy = policy
         self._members = [member for member, _ in sources]
         self._sources = [source for _, source in sources]
-        self._readers = [MemberReader(source) for source in self._sources]
         self._watched = [source for source in self._sources if watch and isinstance(source, Watchable)]
+        checks = {id(source): source.assert_unchanged for source in self._watched}
+        self._readers = [MemberReader(source, checks.get(id(source))) for source in self._sources]
         self._patience = patience
         self._room = _Room()
         self._learning = threading.Lock()
@@ -199,13 +200,16 @@ class ArraySource:
         for source in self._watched:
             try:
                 source.assert_unchanged()
-            except SourceChanged as error:
+            except (SourceChanged, SourceGone) as error:
                 number = self._sources.index(cast(BlockSource, source))
                 # learned first: whoever finds it no longer watched finds the new sight, too
-                self.learn([(number, Extents.span(0, 1 << 62), str(error))])
-                self._watched = [each for each in self._watched if each is not source]
+                self.learn([(number, EVERYTHING, str(error))])
+                self._watch_no_longer(number)
                 intact = False
         return intact
+
+    def _watch_no_longer(self, number: int) -> None:
+        self._watched = [each for each in self._watched if each is not self._sources[number]]
 
     def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` if that needs no waiting: SERVED, GAVE_UP, or SERVED_FILLED where its rows are not settled."""
@@ -249,7 +253,7 @@ class ArraySource:
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
             if not failures and (self.policy.check or any_read_filled(reads, arena)):
                 self._scrutiny.settle(offset, offset + len(out))
-            if failures or not self._unchanged() or self._sight is not sight:
+            if failures or self._sight is not sight:
                 absent += self._absent(failures)
                 continue
             size = len(out)
@@ -261,12 +265,14 @@ class ArraySource:
 
     def _absent(self, failures: Sequence[Failure]) -> tuple[Flaw, ...]:
         """Learn lasting failures; return the passing ones as flaws for this request."""
-        lasting = [(each.source, each.extents, UNREADABLE) for each in failures if each.lasting]
+        lasting = [each for each in failures if each.lasting]
         if lasting:
-            self.learn(lasting)
-        everything = Extents.span(0, 1 << 62)
+            self.learn((each.source, each.extents, each.reason) for each in lasting)
+        for each in lasting:
+            if each.extents == EVERYTHING:
+                self._watch_no_longer(each.source)
         return tuple(
-            Flaw(each.source, everything, Trust.NONE, "did not answer in time") for each in failures if not each.lasting
+            Flaw(each.source, EVERYTHING, Trust.NONE, "did not answer in time") for each in failures if not each.lasting
         )
 
     def _plan(self, window: tuple[int, int], length: int, chart: Chart) -> Work | None:

@@ -1,7 +1,8 @@
 """Running the reads of a plan: one thread and queue per member, so that a slow or hanging one delays no other.
 
 A read that is not answered by its deadline counts, for this request, as failed; its late answer goes into memory of its
-own and is dropped. A member that still owes an answer is not asked again until it has given it.
+own and is dropped. A member that still owes an answer is not asked again until it has given it. Whether it is still the
+member that was opened is asked in the same thread and before the same deadline, for that may hang, too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -17,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.block import BlockSource, Requests
-from raidfs.errors import SourceError
+from raidfs.engine.damage import UNREADABLE
+from raidfs.errors import SourceChanged, SourceError, SourceGone
 from raidfs.extents import Extents
 
+EVERYTHING = Extents.span(0, 1 << 62)
+"""Every byte of any image."""
 _FAREWELL = 1.0
 """Seconds that a member's thread is given to end."""
 
@@ -48,31 +52,52 @@ class Failure:
         source: index of the source.
         extents: [image bytes].
         lasting: the bytes are lost for good; else only for this request (the member did not answer in time).
+        reason: why they are lost for good.
     """
 
     source: int
     extents: Extents
     lasting: bool
+    reason: str = UNREADABLE
 
 
 @dataclass
 class _Job:
-    """The reads of one request from one source."""
+    """The reads of one request from one source.
+
+    Attributes:
+        requests: what is read.
+        length: of the memory for it [bytes].
+        data: uint8 (length,): what was read.
+        lost: the parts of it that are not data.
+        gone: nothing was read.
+        erased: why nothing of the source is to be used any more, or ''.
+        bug: what should not have happened.
+        done: set once the rest is final.
+    """
 
     requests: Requests
     length: int
     data: NDArray[np.uint8] = field(init=False)
     lost: Extents = field(init=False, default_factory=Extents)
     gone: bool = False
+    erased: str = ""
+    bug: Exception | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class MemberReader:
     """Reads one source in a thread of its own, started at the first read."""
 
-    def __init__(self, source: BlockSource) -> None:
-        """Wrap a source; nothing is started yet."""
+    def __init__(self, source: BlockSource, check: Callable[[], None] | None = None) -> None:
+        """Wrap a source; nothing is started yet.
+
+        Args:
+            source: what is read.
+            check: called after each read; raises `SourceChanged` or `SourceGone` if nothing of it is to be used.
+        """
         self._source = source
+        self._check = check
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -108,12 +133,24 @@ class MemberReader:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.data = np.empty(job.length, dtype=np.uint8)
             try:
-                job.lost = self._source.read_into(job.requests, job.data)
-            except SourceError:
-                job.gone = True
+                self._answer(job)
+            except (SourceChanged, SourceGone) as error:
+                job.erased = str(error)
+            except Exception as error:  # noqa: BLE001  # raised where somebody waits; here it would only end the thread
+                job.bug = error
             job.done.set()
+
+    def _answer(self, job: _Job) -> None:
+        job.data = np.empty(job.length, dtype=np.uint8)
+        try:
+            job.lost = self._source.read_into(job.requests, job.data)
+        except (SourceChanged, SourceGone):
+            raise
+        except SourceError:
+            job.gone = True
+        if self._check is not None:
+            self._check()
 
 
 class PatientSource:
@@ -218,6 +255,10 @@ def run_reads(
         asked = Extents(np.stack((mine[:, 1], mine[:, 1] + mine[:, 2]), axis=1))
         if job is None or not readers[source].wait(job, deadline):
             failures.append(Failure(source, asked, lasting=False))
+        elif job.bug is not None:
+            raise job.bug
+        elif job.erased:
+            failures.append(Failure(source, EVERYTHING, lasting=True, reason=job.erased))
         elif job.gone:
             failures.append(Failure(source, asked, lasting=True))
         elif job.lost:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -66,8 +65,7 @@ def digest_images(images: Mapping[str, RawImage]) -> Iterator[tuple[int, dict[st
             lost = lost.union(image.read_into(one_request(start, len(window)), window).shift(start))
             found.update(window.data)
             n_read[path] += len(window)
-        mtime_ns = os.fstat(image.fd).st_mtime_ns if image.is_regular else 0
-        done[path] = Digest(found.hexdigest(), image.size, mtime_ns, lost.total)
+        done[path] = Digest(found.hexdigest(), image.size, image.mtime_ns, lost.total)
 
     with ThreadPoolExecutor(max(1, len(images)), thread_name_prefix="raidfs-digest") as pool:
         pending = {pool.submit(digest, path, image) for path, image in images.items()}

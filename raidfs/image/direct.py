@@ -76,12 +76,16 @@ class DirectReader:
         return self._reader(self._fd, [target], offset)
 
     def close(self) -> None:
-        """Close the second descriptor."""
-        with self._lock:
+        """Close the second descriptor; while a read hangs it stays open, and nobody waits for that."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
             if self._direct_fd is not None:
                 os.close(self._direct_fd)
                 self._direct_fd = None
             self._is_refused = True
+        finally:
+            self._lock.release()
 
     def _can_be_used(self) -> bool:
         if self._direct_fd is None and not self._is_refused:

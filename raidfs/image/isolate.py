@@ -93,12 +93,17 @@ class Losses:
 
 
 def halves(unit: int) -> Cut:
-    """Cut by bisection: for files, whose errors tell nothing about where they come from."""
+    """Cut by bisection: for files, whose errors tell nothing about where they come from, nor whether they will last.
 
-    def cut(start: int, stop: int, _level: int) -> list[tuple[int, int]]:
+    Whatever is given up failed twice.
+    """
+
+    def cut(start: int, stop: int, level: int) -> list[tuple[int, int]]:
         first, last = start // unit, (stop - 1) // unit
         middle = (first + last + 1) // 2 * unit
-        return [] if first == last else [(start, middle), (middle, stop)]
+        if first == last:
+            return [] if level else [(start, stop)]
+        return [(start, middle), (middle, stop)]
 
     return cut
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.block import Requests, check_requests
-from raidfs.errors import EmptySource, SourceChanged, SourceError
+from raidfs.errors import EmptySource, SourceChanged, SourceError, SourceGone
 from raidfs.extents import Extents
 from raidfs.image.direct import DirectReader, Reader
 from raidfs.image.isolate import Budget, Losses, MediaError, Medium, halves, pages_then_units, read_around
@@ -142,8 +142,12 @@ class RawImage:
         """Read once; pieces of a range that failed on a device are read directly."""
         try:
             if level and self._direct is not None:
-                return self._direct.read(offset, target)
-            return self._reader(self.fd, [target], offset)
+                n_read = self._direct.read(offset, target)
+            else:
+                n_read = self._reader(self.fd, [target], offset)
+            if n_read == 0 and offset < self._current_size():
+                raise MediaError  # not its end
+            return n_read
         except OSError as error:
             if error.errno in _MEDIA_ERRORS:
                 raise MediaError from error
@@ -155,10 +159,13 @@ class RawImage:
         A file that was deleted or replaced under its name stays readable through its descriptor: that is no change.
 
         Raises:
-            SourceChanged: its size or modification time differ, or the device is gone; one sentence.
+            SourceChanged: its size or modification time differ; one sentence.
+            SourceGone: the device, or the file system that the file lies on, is gone; one sentence.
         """
-        now = os.fstat(self.fd)
+        now = self._status()
         size = now.st_size if self.is_regular else self._current_size()
+        if size == 0 and not self.is_regular:
+            raise SourceGone(f"{self.path}: the device is gone")
         if size != self._size:
             raise SourceChanged(
                 f"{self.path}: had {self._size} bytes when it was opened and has {size} now;"
@@ -168,6 +175,15 @@ class RawImage:
             raise SourceChanged(
                 f"{self.path}: was written to while it was read; stop whatever writes to it, then start again"
             )
+
+    @property
+    def mtime_ns(self) -> int:
+        """Modification time as it is now; 0 for devices, which have none of their own.
+
+        Raises:
+            SourceGone: see `assert_unchanged`.
+        """
+        return self._status().st_mtime_ns if self.is_regular else 0
 
     def describe_inode(self) -> tuple[int, int]:
         """Return what two paths of the same image have in common: (st_dev, st_ino), for devices (-1, st_rdev)."""
@@ -191,10 +207,16 @@ class RawImage:
         """Close the image."""
         self.close()
 
+    def _status(self) -> os.stat_result:
+        try:
+            return os.fstat(self.fd)
+        except OSError as error:
+            raise SourceGone(f"{self.path}: is gone: {error.strerror}") from error
+
     def _current_size(self) -> int:
         """Return the size in bytes; 0 for a device that is gone."""
         if self.is_regular:
-            return os.fstat(self.fd).st_size
+            return self._status().st_size
         return (_sysfs_number(self._opened.st_rdev, self._sys, ("size",)) or 0) * SECTOR
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from raidfs.block import BlockSource, MemorySource
-from raidfs.engine.fetch import Failure, MemberReader, run_reads
+from raidfs.engine.fetch import EVERYTHING, Failure, MemberReader, run_reads
+from raidfs.errors import SourceChanged, SourceError, SourceGone
 from raidfs.extents import Extents
 from tests.support.sources import BadSectors, Going, Hanging
 
@@ -74,6 +77,59 @@ def test_what_hangs_fails_for_now_only() -> None:
     while run_reads(readers, READS, arena, FOREVER):
         pass
     assert source.n_asked == 2
+    for each in readers:
+        each.close()
+
+
+def fail(error: Exception) -> Callable[[], None]:
+    def check() -> None:
+        raise error
+
+    return check
+
+
+@pytest.mark.parametrize("error", [SourceChanged("a: was written to"), SourceGone("a: is gone")])
+@pytest.mark.parametrize("n_reads", [0, 9])
+def test_nothing_is_used_of_what_changed_or_is_gone(error: SourceError, n_reads: int) -> None:
+    readers = [MemberReader(MemorySource(image)) for image in IMAGES]
+    readers[1] = MemberReader(Going(IMAGES[1], n_reads), fail(error))
+    failures = run_reads(readers, READS, np.zeros(1074, dtype=np.uint8), FOREVER)
+    assert failures == [Failure(1, EVERYTHING, lasting=True, reason=str(error))]
+    for reader in readers:
+        reader.close()
+
+
+def test_to_hang_when_asked_whether_it_changed_is_to_hang() -> None:
+    may_answer = threading.Event()
+
+    def check() -> None:
+        may_answer.wait()
+
+    reader = MemberReader(MemorySource(IMAGES[1]), check)
+    readers = [MemberReader(MemorySource(IMAGES[0])), reader, MemberReader(MemorySource(IMAGES[2]))]
+    arena = np.zeros(1074, dtype=np.uint8)
+    expected = [Failure(1, Extents([(7, 20)]), lasting=False)]
+    while run_reads(readers, READS, arena, 0.01) != expected:
+        pass  # on a busy machine others may be late, too
+    may_answer.set()
+    while run_reads(readers, READS, arena, FOREVER):
+        pass
+    for each in readers:
+        each.close()
+
+
+def test_a_bug_reaches_who_waits_and_does_not_end_the_member() -> None:
+    bugs = iter([KeyError("a bug")])
+
+    def check() -> None:
+        for bug in bugs:
+            raise bug
+
+    readers = [MemberReader(MemorySource(IMAGES[0]), check), *(MemberReader(MemorySource(each)) for each in IMAGES[1:])]
+    arena = np.zeros(1074, dtype=np.uint8)
+    with pytest.raises(KeyError, match="a bug"):
+        run_reads(readers, READS, arena, FOREVER)
+    assert run_reads(readers, READS, arena, FOREVER) == []
     for each in readers:
         each.close()
 

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,27 @@ def test_a_read_that_stops_before_what_was_asked_for_is_an_error(fd: int) -> Non
     reader = DirectReader(fd, 512, lambda _fd, buffers, _offset: min(50, len(buffers[0])), os.dup)
     with pytest.raises(OSError, match="Input/output error"):
         reader.read(700, memoryview(bytearray(100)))
+    reader.close()
+
+
+def test_closing_does_not_wait_for_a_read_that_hangs(fd: int) -> None:
+    device = Device(fd, 512)
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def hang(number: int, buffers: list[memoryview], offset: int) -> int:
+        asked.set()
+        may_answer.wait()
+        return device.read(number, buffers, offset)
+
+    reader = DirectReader(fd, 512, hang, device.reopen)
+    target = bytearray(512)
+    reading = threading.Thread(target=reader.read, args=(0, memoryview(target)))
+    reading.start()
+    asked.wait()
+    reader.close()  # would never come back
+    may_answer.set()
+    reading.join()
+    assert target == DATA[:512]
     reader.close()
 
 

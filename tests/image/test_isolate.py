@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,23 @@ def test_a_sector_that_fails_alone_is_not_tried_again_and_again() -> None:
     disk = Disk(Extents.span(UNIT, 2 * UNIT), pages=True)
     assert read(disk, UNIT + 10, 2 * UNIT).bad == Extents.span(UNIT, 2 * UNIT)
     assert len(disk.failures) == 2  # by way of the page cache, and directly
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 512), (700, 800), (0, 16 * 4096)])
+@pytest.mark.parametrize("pages", [False, True])
+def test_what_fails_once_is_not_lost(start: int, stop: int, pages: bool) -> None:
+    disk = Disk(Extents(), pages=pages)
+    medium = disk.medium()
+    failures = iter([MediaError])
+
+    def fail_once(offset: int, target: memoryview, level: int) -> int:
+        for failure in failures:
+            raise failure
+        return disk.read(offset, target, level)
+
+    target = bytearray(stop - start)
+    assert not read_around(replace(medium, read=fail_once), start, stop, memoryview(target), disk.budget())
+    assert target == DATA[start:stop]
 
 
 def test_good_sectors_beside_a_bad_one_are_had_although_their_page_fails() -> None:

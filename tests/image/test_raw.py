@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raidfs.block import read_exact
-from raidfs.errors import SourceChanged, SourceError
+from raidfs.errors import SourceChanged, SourceError, SourceGone
 from raidfs.extents import Extents
 from raidfs.image import open_image
 from raidfs.image.isolate import Budget, Losses
@@ -178,6 +178,38 @@ def test_a_deleted_or_replaced_file_is_still_what_was_opened(path: Path) -> None
         path.write_bytes(b"another")
         image.assert_unchanged()
         assert read_exact(image, 0, len(DATA)) == (DATA, Extents())
+
+
+def test_an_end_before_the_end_is_asked_for_again(path: Path) -> None:
+    """What says that a file ends where it does not may say so once, or at one place."""
+    ends = iter([0])
+
+    def read(fd: int, buffers: list[memoryview], offset: int) -> int:
+        if offset == 1024:
+            for n_read in ends:
+                return n_read
+        return os.preadv(fd, [buffers[0][: 1024 - offset] if offset < 1024 else buffers[0]], offset)
+
+    with RawImage(str(path), read) as image:
+        assert read_exact(image, 0, len(DATA)) == (DATA, Extents())
+
+
+def test_an_end_that_stays_where_it_should_not_be_costs_no_more_than_its_sector(path: Path) -> None:
+    def read(fd: int, buffers: list[memoryview], offset: int) -> int:
+        ends = 1024 <= offset < 1536
+        return 0 if ends else os.preadv(fd, [buffers[0][: 1024 - offset] if offset < 1024 else buffers[0]], offset)
+
+    with RawImage(str(path), read) as image:
+        assert read_exact(image, 0, len(DATA))[1] == Extents.span(1024, 1536)
+        assert not image.found.ended
+
+
+def test_a_file_whose_file_system_is_gone_is_gone(path: Path) -> None:
+    image = RawImage(str(path))
+    os.close(image.fd)
+    for ask in (image.assert_unchanged, lambda: image.mtime_ns):
+        with pytest.raises(SourceGone, match=r"member\.img: is gone: Bad file descriptor"):
+            ask()
 
 
 def test_a_source_that_is_gone_raises(path: Path) -> None:

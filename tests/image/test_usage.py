@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raidfs.block import read_exact
-from raidfs.errors import SourceChanged, SourceError
+from raidfs.errors import SourceError, SourceGone
 from raidfs.extents import Extents
 from raidfs.image import open_image
 from raidfs.image.raw import RawImage
@@ -221,7 +221,7 @@ def _assert_reads_like_the_file(loop: str, path: Path, tmp_path: Path) -> None:
     size.write_text("2048\n")
     with RawImage(loop, sys=str(tmp_path / "sys")) as image:
         size.unlink()
-        with pytest.raises(SourceChanged, match="has 0 now"):
+        with pytest.raises(SourceGone, match="the device is gone"):
             image.assert_unchanged()
 
 

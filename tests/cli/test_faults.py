@@ -1,0 +1,124 @@
+"""Commands over members that go wrong meanwhile; how a mount fares is told in `tests/fuse/test_faults.py`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raidfs.extents import Extents
+from raidfs.image.ddrescue import Status, parse_mapfile
+from tests.support.faulty import Faulty, faulty_files
+from tests.support.golden import CHECKOUT, golden_case
+from tests.support.truth import truth
+
+pytestmark = [pytest.mark.fuse, pytest.mark.golden, pytest.mark.slow]
+
+CASE = golden_case("a-r5-3to4-12-64k-40")
+LATER = (18 << 20, 19 << 20)
+"""Bytes of a member that are data in the old geometry, well behind the reshape position."""
+PATIENCE = 5
+"""Seconds; a member that is well answers sooner, however busy the machine is."""
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    """Start raidfs."""
+    command = [sys.executable, "-m", "raidfs", *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=CHECKOUT, stdout=pipe, stderr=pipe, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for its end; return exit code, output and complaints."""
+    said, complaint = process.communicate()
+    return process.returncode, said, complaint
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[Faulty]:
+    """Return the members of an array, which may go wrong; nobody ever opens them for writing."""
+    with faulty_files(tmp_path / "members", CASE.members()) as faulty:
+        yield faulty
+        assert faulty.was_opened_for_reading_only()
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Iterator[Faulty]:
+    """Return the same, read through the page cache: who waits for that can be ended."""
+    with faulty_files(tmp_path / "members", CASE.members(), direct=False) as faulty:
+        yield faulty
+        assert faulty.was_opened_for_reading_only()
+
+
+# Export ------------------------------------------------------------------------------------------------------------
+
+
+def assert_exported(image: Path, lost: Extents) -> None:
+    """All of it is the truth, but for what is lost, which is zero."""
+    expected = bytearray(truth(CASE))
+    for begin, end in lost:
+        expected[begin:end] = bytes(end - begin)
+    assert image.read_bytes() == expected
+
+
+def test_what_cannot_be_read_is_a_hole_that_the_map_names(members: Faulty, tmp_path: Path) -> None:
+    image, map_file = tmp_path / "image", tmp_path / "map"
+    at = 8 << 20
+    first, second, third = members.paths[:3]
+    members.fail(first, ranges=[(at, at + 65536)])
+    members.fail(second, ranges=[(at + 4096, at + 12288)])
+    members.fail(third, every=5)
+    code, said, complaint = ended(start("export", "--map", map_file, *members.paths, image))
+    found = parse_mapfile(map_file.read_bytes(), "map").blocks
+    lost = found[Status.BAD]
+    assert lost
+    assert lost == Extents.span(0, len(truth(CASE))).difference(found[Status.FINISHED])
+    assert_exported(image, lost)
+    assert (code, complaint) == (4, "")
+    assert f"({lost.total} bytes) lost, left as holes" in said
+
+
+def test_an_export_goes_on_without_a_member_that_vanishes(members: Faulty, tmp_path: Path) -> None:
+    gone = members.paths[1]
+    members.hang(gone, ranges=[LATER])
+    process = start("export", *members.paths, tmp_path / "image")
+    members.wait_until_it_hangs(gone)
+    members.vanish(gone)
+    members.heal(gone)
+    code, said, complaint = ended(process)
+    assert (code, complaint) == (0, "")
+    assert f"{gone}: is gone: Stale file handle" in said
+    assert_exported(tmp_path / "image", Extents())
+
+
+def test_an_export_stops_when_a_member_is_written_to(members: Faulty, tmp_path: Path) -> None:
+    changed = members.paths[1]
+    members.hang(changed, ranges=[LATER])
+    process = start("export", *members.paths, tmp_path / "image")
+    members.wait_until_it_hangs(changed)
+    members.touch(changed)
+    members.heal(changed)
+    code, said, complaint = ended(process)
+    assert (code, said) == (1, "")
+    assert complaint == (
+        f"raidfs: {changed}: was written to while it was read; stop whatever writes to it, then start again\n"
+    )
+
+
+def test_an_export_that_needs_members_that_hang_can_be_gone_on_with(cached: Faulty, tmp_path: Path) -> None:
+    words = ["export", "--patience", PATIENCE, *cached.paths, tmp_path / "image"]
+    for path in cached.paths[1:3]:
+        cached.hang(path, ranges=[LATER])
+    code, said, complaint = ended(start(*words))
+    assert (code, said) == (1, "")
+    assert "need a member that does not answer" in complaint
+    assert complaint.endswith("run the same command again to go on\n")
+    assert len(complaint.splitlines()) == 1
+    for path in cached.paths:
+        cached.heal(path)
+    code, _, complaint = ended(start(*words))
+    assert (code, complaint) == (0, "")
+    assert_exported(tmp_path / "image", Extents())
