@@ -1,6 +1,6 @@
 """The steps of `raidfs verify`, one after the other, with a state from which they can go on.
 
-digests before -> every stripe -> old copies -> the seam of a reshape -> digests after
+digests before -> every stripe, all copies -> old copies -> the seam of a reshape -> digests after
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any, TypeVar
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray
 from raidfs.engine.copies import Copies, compare_copies, copies_of
-from raidfs.engine.rows import rows_of
+from raidfs.engine.mirror_compare import Difference
 from raidfs.engine.seam import find_seam
-from raidfs.engine.verify import Run, Walked, mismatch_of, row_bytes, walk
+from raidfs.engine.verify import Run, Walked, mismatch_of, walk, walkable_of, walked_bytes
 from raidfs.errors import Interrupted, OutputError
 from raidfs.extents import Extents
-from raidfs.geometry.reshape import sections_of
 from raidfs.image.digest import Digest, digest_images
 from raidfs.output import StateFile
 from raidfs.report.verification import Verified
@@ -55,7 +54,7 @@ class Verification:
         self._sources = [source for _, source in array.sources]
         self._flaws = array.flaws
         description = array.description
-        self._geometries = [rows_of(self._members, self._flaws, section) for section in sections_of(description)]
+        self._geometries = walkable_of(description, self._members, self._flaws)
         self._before: dict[str, Digest] = {}
         self._after: dict[str, Digest] = {}
         self._walked = Walked()
@@ -103,7 +102,7 @@ class Verification:
         steps = walk(self._geometries, array.description, self._flaws, self._sources, self._walked)
         for walked in self._closed(steps):
             self._walked = walked
-            tell("stripes", 0)
+            tell("comparing", 0)
         self._learn()
         if self._copies is not None:
             found = compare_copies(
@@ -117,7 +116,7 @@ class Verification:
             self._digest(self._after, "hashing again", tell)
         array.assert_unchanged()
         return Verified(
-            sections=tuple(rows.section for rows in self._geometries),
+            sections=tuple(geometry.section for geometry in self._geometries),
             walked=self._walked,
             mismatches=tuple(mismatch_of(run, self._geometries) for run in self._walked.runs),
             copies=self._copies,
@@ -153,14 +152,14 @@ class Verification:
         """Bytes to be read in all."""
         copies = 0 if self._copies is None else 2 * (self._copies.stop - self._copies.start)
         hashed = 2 * sum(image.size for image in self._array.images.values()) if self._hashing else 0
-        return hashed + row_bytes(self._geometries) + copies
+        return hashed + walked_bytes(self._geometries) + copies
 
     @property
     def _done(self) -> int:
         """Bytes that were read."""
         copies = 0 if self._copies is None else 2 * (self._copies.position - self._copies.start)
         hashed = sum(digest.size for digests in (self._before, self._after) for digest in digests.values())
-        return hashed + row_bytes(self._geometries, self._walked) + copies
+        return hashed + walked_bytes(self._geometries, self._walked) + copies
 
     def _stopped(self) -> str:
         """Save, and say how to go on."""
@@ -192,6 +191,8 @@ class Verification:
             self._after = {path: Digest(**digest) for path, digest in notes["after"].items()}
             walked = {name: _tuples(value) for name, value in notes["walked"].items()}
             walked["runs"] = tuple(Run(**run) for run in notes["walked"]["runs"])
+            found = notes["walked"]["differences"]
+            walked["differences"] = tuple(Difference(**{**each, "copies": _tuples(each["copies"])}) for each in found)
             self._walked = Walked(**walked)
             if self._copies is not None and notes["copies"] is not None:
                 self._copies = Copies(**{name: _tuples(value) for name, value in notes["copies"].items()})

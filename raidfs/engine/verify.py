@@ -1,46 +1,36 @@
-"""Does every stripe of the array agree with its parity: a walk over all geometries in force, as values.
+"""Does every stripe agree with its parity, or its copies with each other: a walk over all geometries, as values.
 
-Each stripe gets the worst grade of its sectors. What disagrees is kept as runs: neighbouring sectors of which the same
-member is wrong, or of which nobody can say which. A walk may be stopped after any batch and gone on with from its
-last value.
+The table of a geometry decides how it is walked: rows of parity (`engine.rows`), copies (`engine.mirror_compare`), or
+nothing that is held twice. Each stripe of parity gets the worst grade of its sectors; what disagrees is kept as runs:
+neighbouring sectors of which the same member is wrong, or of which nobody can say which. Copies are counted by the
+sector. A walk may be stopped after any batch and gone on with from its last value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource
+from raidfs.engine.chart import redundancy_of
 from raidfs.engine.damage import Flaw, TrustMap, trust_map
+from raidfs.engine.grade import Grade
 from raidfs.engine.health import Trust
-from raidfs.engine.rows import Judged, Rows, judge_rows
+from raidfs.engine.mirror_compare import MOST_DIFFERENCES, Compared, Difference, compare_mirrors
+from raidfs.engine.mirrors import Mirrors, mirrors_of
+from raidfs.engine.rows import Judged, Rows, judge_rows, rows_of
 from raidfs.extents import Extents
+from raidfs.geometry.reshape import Section, sections_of
 from raidfs.geometry.table import symbol_name
 from raidfs.kernels.syndrome import AGREES, NOBODY, UNCHECKED, UNLOCATED
 from raidfs.units import SECTOR
 
 MOST_RUNS = 10_000
 """Runs that are kept; what comes after them is only counted."""
-
-
-class Grade(IntEnum):
-    """What is found of a sector; a stripe has the worst of its sectors."""
-
-    AGREES = 0
-    """With all its parity."""
-    HALF = 1
-    """One member of a RAID6 took no part: the equation that is left agrees."""
-    UNCHECKED = 2
-    """Too few members could take part."""
-    STALE = 3
-    """It disagrees where parity was not proven to begin with: that may be all that is wrong."""
-    WRONG = 4
-    """It disagrees."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +58,15 @@ class Walked:
 
     Attributes:
         section: index of the section where it is; the number of sections when it is at its end.
-        position: next row [component bytes]; -1: at the section's start.
+        position: what is next [rows: component bytes; copies: symbol bytes]; -1: at the section's start.
         pending: worst grade so far of the stripe that is not done, or -1.
-        counts: stripes by section and grade.
-        reasons: (section, reason, stripes) of those that were not checked.
-        runs: what disagrees; at most `MOST_RUNS`.
+        counts: by section and grade [rows: stripes; copies: array bytes].
+        reasons: (section, reason, how many of the same) of those that were not checked.
+        runs: what disagrees with its parity; at most `MOST_RUNS`.
         n_runs: how many there are.
         unread: (source, start, stop) [image bytes]: what could not be read.
+        differences: copies that differ; at most `MOST_DIFFERENCES`.
+        n_differences: how many there are.
     """
 
     section: int = 0
@@ -85,23 +77,58 @@ class Walked:
     runs: tuple[Run, ...] = ()
     n_runs: int = 0
     unread: tuple[tuple[int, int, int], ...] = ()
+    differences: tuple[Difference, ...] = ()
+    n_differences: int = 0
 
     def total(self, grade: Grade) -> int:
-        """Return the number of stripes of that grade in all sections."""
+        """Return how much has that grade in all sections."""
         return sum(counts[grade] for counts in self.counts)
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A geometry in which nothing is held twice, so that there is nothing to compare."""
+
+    section: Section
+
+
+Walkable = Rows | Mirrors | Plain
+
+
+def walkable_of(
+    description: ArrayDescription, members: Sequence[Member], flaws: Sequence[Flaw]
+) -> tuple[Walkable, ...]:
+    """Return the geometries of an array, by section.
+
+    Args:
+        description: the array.
+        members: the member of each source.
+        flaws: everything known against the sources.
+    """
+    redundancy = redundancy_of(description)
+    found: list[Walkable] = []
+    for section in sections_of(description):
+        table = section.zone.table
+        if table.n_parity:
+            found.append(rows_of(members, flaws, section))
+        elif table.has_copies:
+            found.append(mirrors_of(members, flaws, section, redundancy))
+        else:
+            found.append(Plain(section))
+    return tuple(found)
+
+
 def walk(
-    geometries: Sequence[Rows],
+    geometries: Sequence[Walkable],
     description: ArrayDescription,
     flaws: Sequence[Flaw],
     sources: Sequence[BlockSource],
     walked: Walked = Walked(),
 ) -> Iterator[Walked]:
-    """Judge every stripe.
+    """Judge every stripe, and compare all copies.
 
     Args:
-        geometries: by section.
+        geometries: by section, see `walkable_of`.
         description: the array.
         flaws: everything known against the sources.
         sources: the members, by source.
@@ -117,25 +144,56 @@ def walk(
     redundancy = trust_map([(description.unsynced, Trust.UNPROVEN)])
     walked = replace(walked, counts=(*walked.counts, *([zeros] * (len(geometries) - len(walked.counts)))))
     for section in range(walked.section, len(geometries)):
-        rows = geometries[section]
-        start, stop = rows.bounds
-        start = max(start, walked.position)
-        for judged in judge_rows(rows, sources, start, stop):
-            walked = _add(walked, rows, judged, redundancy, flaws)
-            yield walked
+        match geometries[section]:
+            case Rows() as rows:
+                start, stop = rows.bounds
+                for judged in judge_rows(rows, sources, max(start, walked.position), stop):
+                    walked = _add(walked, rows, judged, redundancy, flaws)
+                    yield walked
+            case Mirrors() as mirrors:
+                for compared in compare_mirrors(mirrors, sources, max(mirrors.bounds[0], walked.position)):
+                    walked = _add_compared(walked, compared)
+                    yield walked
         walked = replace(walked, section=section + 1, position=-1, pending=-1)
         yield walked
 
 
-def row_bytes(geometries: Sequence[Rows], walked: Walked | None = None) -> int:
+def walked_bytes(geometries: Sequence[Walkable], walked: Walked | None = None) -> int:
     """Return how many member bytes a walk reads in all, or has read so far; absent members count too."""
     total = 0
-    for number, rows in enumerate(geometries):
-        start, stop = rows.bounds
+    for number, geometry in enumerate(geometries):
+        if isinstance(geometry, Plain):
+            continue
+        start, stop = geometry.bounds
         if walked is not None and number >= walked.section:
             stop = max(start, walked.position) if number == walked.section else start
-        total += (stop - start) * len(rows.lanes)
+        total += (stop - start) * (len(geometry.lanes) if isinstance(geometry, Rows) else geometry.n_cells)
     return total
+
+
+def _add_compared(walked: Walked, compared: Compared) -> Walked:
+    """Add a batch of copies."""
+    at = walked.section
+    counts = tuple(known + new for known, new in zip(walked.counts[at], compared.counts, strict=True))
+    reasons = {(section, reason): n for section, reason, n in walked.reasons}
+    for reason, n in compared.reasons:
+        reasons[at, reason] = reasons.get((at, reason), 0) + n
+    walked = replace(
+        walked,
+        position=compared.stop,
+        counts=(*walked.counts[:at], counts, *walked.counts[at + 1 :]),
+        reasons=tuple((section, reason, n) for (section, reason), n in reasons.items()),
+        unread=(*walked.unread, *compared.unread),
+    )
+    found, n_found = compared.differences, compared.n_differences
+    if not found:
+        return walked
+    known, n_known = walked.differences, walked.n_differences
+    if known and n_known == len(known) and found[0].follows(known[-1]):
+        found = (replace(known[-1], stop=found[0].stop), *found[1:])
+        known, n_known = known[:-1], n_known - 1
+    kept = (*known, *found[: MOST_DIFFERENCES - len(known)])
+    return replace(walked, differences=kept, n_differences=n_known + n_found)
 
 
 def _add(walked: Walked, rows: Rows, judged: Judged, redundancy: TrustMap, flaws: Sequence[Flaw]) -> Walked:
@@ -274,9 +332,10 @@ class Mismatch:
     proven: bool
 
 
-def mismatch_of(run: Run, geometries: Sequence[Rows]) -> Mismatch:
+def mismatch_of(run: Run, geometries: Sequence[Walkable]) -> Mismatch:
     """Say where a run lies."""
     rows = geometries[run.section]
+    assert isinstance(rows, Rows), "only rows have runs"
     zone, table = rows.zone, rows.zone.table
     first, last = run.start // zone.chunk_size, -(-run.stop // zone.chunk_size)
     lane = rows.lanes[run.role] if run.role >= 0 else None
@@ -299,7 +358,7 @@ def mismatch_of(run: Run, geometries: Sequence[Rows]) -> Mismatch:
     )
 
 
-def mismatching_stripes(walked: Walked, geometries: Sequence[Rows]) -> Extents:
+def mismatching_stripes(walked: Walked, geometries: Sequence[Walkable]) -> Extents:
     """Return the stripes that disagree, as far as they are kept [array bytes]."""
     found = [mismatch_of(run, geometries) for run in walked.runs]
     return Extents([(each.array_start, each.array_stop) for each in found])

@@ -86,6 +86,11 @@ class RowTable:
         return int(self.symbol.max()) + 1 - self.n_data
 
     @property
+    def has_copies(self) -> bool:
+        """Whether data symbols are held more than once."""
+        return self.width > self.n_data + self.n_parity
+
+    @property
     def has_q(self) -> bool:
         """Whether stripes have a Q."""
         return bool((self.symbol == self.n_data + 1).any())

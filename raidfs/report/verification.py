@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from raidfs.engine.copies import Copies
+from raidfs.engine.grade import Grade
 from raidfs.engine.seam import Seam
-from raidfs.engine.verify import Grade, Mismatch, Walked
+from raidfs.engine.verify import Mismatch, Walked
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import Section, Side
 from raidfs.image.digest import Digest
+from raidfs.report import differences
 from raidfs.units import SECTOR, format_offset, format_size
 
 _MOST_LISTED = 6
@@ -47,8 +49,27 @@ class Verified:
 
     @property
     def disagrees(self) -> bool:
-        """Whether any stripe does."""
-        return self.walked.n_runs > 0
+        """Whether any stripe does, or any copies."""
+        return self.walked.n_runs > 0 or self.walked.n_differences > 0
+
+    @property
+    def parity_sections(self) -> tuple[tuple[int, Section, tuple[int, ...]], ...]:
+        """(index, section, counts) of the sections whose stripes have parity."""
+        return tuple(each for each in self._sections if each[1].zone.table.n_parity)
+
+    @property
+    def mirror_sections(self) -> tuple[tuple[int, Section, tuple[int, ...]], ...]:
+        """(index, section, counts) of the sections that are held in copies."""
+        return tuple(each for each in self._sections if each[1].zone.table.has_copies)
+
+    @property
+    def has_redundancy(self) -> bool:
+        """Whether there is anything to compare at all."""
+        return bool(self.parity_sections or self.mirror_sections)
+
+    @property
+    def _sections(self) -> list[tuple[int, Section, tuple[int, ...]]]:
+        return [(at, *each) for at, each in enumerate(zip(self.sections, self.walked.counts, strict=True))]
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -66,7 +87,7 @@ def _differs(before: Digest, after: Digest) -> bool:
 def findings_of(verified: Verified) -> list[Finding]:
     """Say in sentences what is not as it should be, and what a reshape's data tell."""
     walked, findings = verified.walked, []
-    wrong, stale = walked.total(Grade.WRONG), walked.total(Grade.STALE)
+    wrong, stale = (_total(verified.parity_sections, grade) for grade in (Grade.WRONG, Grade.STALE))
     if wrong:
         located = {verified.paths[each.source] for each in verified.mismatches if each.source is not None}
         named = f"; wrong are blocks of {', '.join(sorted(located))}" if located else ""
@@ -75,6 +96,8 @@ def findings_of(verified: Verified) -> list[Finding]:
     if stale:
         text = f"{_stripes(stale)} with parity that was never proven (the array was not shut down cleanly, or its "
         findings.append(Finding(Severity.WARNING, "array", f"{text}first sync was not done): stale parity may be all"))
+    wrong, stale = (_total(verified.mirror_sections, grade) for grade in (Grade.WRONG, Grade.STALE))
+    findings += differences.findings_about(walked.differences, wrong, stale, verified.paths)
     for path in verified.changed:
         text = f"{path} is not what it was when this run began: something writes to it; stop that, and verify again"
         findings.append(Finding(Severity.ERROR, path, text))
@@ -84,6 +107,10 @@ def findings_of(verified: Verified) -> list[Finding]:
             findings.append(Finding(Severity.WARNING, path, text))
     findings += _about_copies(verified.copies)
     return [*findings, *_about_seam(verified.seam)]
+
+
+def _total(sections: Iterable[tuple[int, Section, tuple[int, ...]]], grade: Grade) -> int:
+    return sum(counts[grade] for _, _, counts in sections)
 
 
 def _stripes(n: int) -> str:
@@ -145,15 +172,18 @@ def as_data(verified: Verified) -> dict[str, Any]:
                 "disagree": counts[Grade.WRONG],
                 "disagree_unproven": counts[Grade.STALE],
             }
-            for section, counts in zip(verified.sections, walked.counts, strict=True)
+            for _, section, counts in verified.parity_sections
         ],
+        "mirrors": [differences.counts_as_data(section, counts) for _, section, counts in verified.mirror_sections],
         "unchecked": [
-            {"geometry": verified.sections[at].side.value, "reason": reason, "stripes": n}
+            {"geometry": verified.sections[at].side.value, "reason": reason, _unit(verified, at): n}
             for at, reason, n in walked.reasons
         ],
         "n_mismatches": walked.n_runs,
         "mismatches": [_mismatch(each, verified.paths) for each in verified.mismatches],
         "mismatching_stripes": [[start, stop] for start, stop in stripes],
+        "n_differences": walked.n_differences,
+        "differences": [differences.as_data(each, verified.paths) for each in walked.differences],
         "unreadable": [
             {"path": verified.paths[source], "start": start, "stop": stop} for source, start, stop in walked.unread
         ],
@@ -161,6 +191,11 @@ def as_data(verified: Verified) -> dict[str, Any]:
         "front": None if verified.seam is None else _seam(verified.seam),
         "originals": [_original(path, digest, verified) for path, digest in verified.before.items()],
     }
+
+
+def _unit(verified: Verified, section: int) -> str:
+    """Name what is counted of a section."""
+    return "stripes" if verified.sections[section].zone.table.n_parity else "bytes"
 
 
 def _mismatch(each: Mismatch, paths: tuple[str, ...]) -> dict[str, Any]:
@@ -238,8 +273,10 @@ def _head(name: str, lines: list[str]) -> list[str]:
 
 
 def _checked(verified: Verified) -> list[str]:
-    lines = []
-    for section, counts in zip(verified.sections, verified.walked.counts, strict=True):
+    if not verified.has_redundancy:
+        return ["this array holds every byte once: there is nothing to compare"]
+    lines = [differences.counted(section, counts) for _, section, counts in verified.mirror_sections]
+    for _, section, counts in verified.parity_sections:
         half = f", {counts[Grade.HALF]} agree by the one parity that is left" if counts[Grade.HALF] else ""
         where = f"array bytes {section.array_start} to {section.array_stop}"
         lines.append(
@@ -260,15 +297,21 @@ def _disagreeing(verified: Verified) -> list[str]:
         else:
             what = f"{verified.paths[each.source]} is wrong at {format_offset(each.image_offset)}, {sectors}"
         lines.append(f"{where}: {what}{'' if each.proven else ' (parity not proven)'}")
-    left = verified.walked.n_runs - len(lines)
+    different = verified.walked.differences[: _MOST_LISTED - len(lines)]
+    lines += [differences.listed(each, verified.paths) for each in different]
+    left = verified.walked.n_runs + verified.walked.n_differences - len(lines)
     return [*lines, f"and {left} more (--json lists them)"] if left else lines
 
 
 def _unchecked(verified: Verified) -> list[str]:
-    reasons: dict[str, int] = {}
-    for _, reason, n in verified.walked.reasons:
-        reasons[reason] = reasons.get(reason, 0) + n
-    listed = [f"{_count(n, 'stripe')}: {reason}" for reason, n in sorted(reasons.items(), key=lambda each: -each[1])]
+    reasons: dict[tuple[str, str], int] = {}
+    for section, reason, n in verified.walked.reasons:
+        key = (_unit(verified, section), reason)
+        reasons[key] = reasons.get(key, 0) + n
+    listed = [
+        f"{_count(n, 'stripe') if unit == 'stripes' else format_size(n)}: {reason}"
+        for (unit, reason), n in sorted(reasons.items(), key=lambda each: -each[1])
+    ]
     if len(listed) > _MOST_REASONS:
         return [*listed[:_MOST_REASONS], f"and {_count(len(listed) - _MOST_REASONS, 'more reason')} (--json)"]
     return listed
@@ -289,11 +332,15 @@ def _result(verified: Verified) -> str:
     walked = verified.walked
     if verified.changed:
         return "members changed while they were read: nothing of this can be relied on"
-    if verified.disagrees:
+    if walked.n_runs:
         return "some stripes DISAGREE: see above"
+    if verified.disagrees:
+        return "some copies DIFFER: see above"
+    if not verified.has_redundancy:
+        return "nothing to compare: every byte is held once"
     n_checked = walked.total(Grade.AGREES) + walked.total(Grade.HALF)
     if not n_checked:
         return "nothing could be checked: too few members"
     if walked.total(Grade.UNCHECKED):
         return "everything that could be checked agrees"
-    return "every stripe agrees"
+    return "every stripe agrees" if verified.parity_sections else "all copies are equal"

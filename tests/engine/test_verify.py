@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.engine.damage import known_flaws
+from raidfs.engine.grade import Grade
 from raidfs.engine.rows import BATCH, Rows, rows_of
-from raidfs.engine.verify import Grade, Mismatch, Run, Walked, mismatch_of, mismatching_stripes, walk
+from raidfs.engine.verify import Mismatch, Run, Walked, mismatch_of, mismatching_stripes, walk
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Side, sections_of
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry
