@@ -59,7 +59,7 @@ def mount(
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
     policy = Policy(doubtful=options.doubtful, strict=options.strict)
-    with open_array(expand_folders(paths), options_of(shared, policy)) as array:
+    with open_array(expand_folders(paths, shared["patience"]), options_of(shared, policy)) as array:
         array.save_learned()  # before anything is served: that it cannot be kept must not come out at the end
 
         def say(text: str) -> None:

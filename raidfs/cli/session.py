@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.choose import Claimed
 from raidfs.array.description import ArrayDescription
+from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
 from raidfs.cli.maps import without_maps
 from raidfs.cli.told import Told, hear
@@ -22,12 +23,13 @@ from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws
 from raidfs.engine.health import Policy, Trust
-from raidfs.errors import EmptySource, NoSuperblock, SourceGone, SourceInUse, UsageError
+from raidfs.errors import EmptySource, NoSuperblock, SourceError, SourceGone, SourceInUse, SourceSilent, UsageError
 from raidfs.evidence.front import bound_front
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes
 from raidfs.image import open_image
+from raidfs.image.patient import PatientSource, in_time, silent_among
 from raidfs.image.raw import RawImage
 from raidfs.image.usage import users_of
 from raidfs.partition import partitions_of
@@ -88,6 +90,7 @@ class OpenArray:
         self._findings = tuple(findings)
         self._told = told
         self._source: ArraySource | None = None
+        self._unreached: set[str] = set()
 
     @property
     def description(self) -> ArrayDescription:
@@ -160,15 +163,17 @@ class OpenArray:
         Raises:
             SourceChanged: one did.
             SourceGone: one is gone, and nobody reads the array yet: whoever does rebuilds around it.
+            SourceSilent: one does not answer; likewise.
         """
-        if self.options.force_live:
-            return
-        for image in self.images.values():
+        for path, image in self.images.items():
+            if self.options.force_live or path in self._unreached:
+                continue
             try:
-                image.assert_unchanged()
-            except SourceGone:
+                in_time(path, self.options.patience, image.assert_unchanged)
+            except (SourceGone, SourceSilent):
                 if self._source is None:
                     raise
+                self._unreached.add(path)
 
     def save_learned(self) -> None:
         """Keep the read errors that were met, where that was asked for.
@@ -241,38 +246,56 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
         AssemblyError: see `raidfs.array.assemble.assemble`.
     """
     with ExitStack() as stack:
-        wanted = _not_excluded(without_maps(paths), options.exclude)
+        silent = silent_among(paths, options.patience)
+        there = [path for path in paths if path not in silent]
+        if silent and not there:
+            raise next(iter(silent.values()))
+        wanted = _not_excluded(without_maps(there), [path for path in options.exclude if path not in silent])
         images, findings = _open_images(wanted, stack, options)
-        told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
+        findings += [_left_out(path, error) for path, error in silent.items() if path not in options.exclude]
+        told = hear(images, there, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
         findings += told.findings
         claimed: list[Claimed] = []
         superblocks: dict[str, Found] = {}
-        for path, image in images.items():
-            found, said = _scan_image(path, image, options)
+        unreached: SourceError | None = None
+        for path, image in list(images.items()):
+            try:
+                with PatientSource(path, image, options.patience) as patient:
+                    found, said = _scan_image(path, patient, options)
+            except SourceError as error:
+                unreached = error
+                del images[path]
+                findings.append(_left_out(path, error))
+                continue
             findings += said
             if found is not None:
                 superblocks[path] = found[0]
                 claimed.append(found[1])
         if not claimed:
-            raise NoSuperblock(_nothing_found(list(paths)))
+            raise unreached or NoSuperblock(_nothing_found(list(paths)))
         assembly = assemble(claimed, options.uuid)
-        assembly = replace(assembly, description=_bounded(assembly.description, images))
+        assembly = replace(assembly, description=_bounded(assembly.description, images, options))
         array = OpenArray(assembly, images, superblocks, [*findings, *assembly.findings], options, told)
         array.assert_unchanged()
         stack.callback(array.close)
         yield array
 
 
-def _bounded(description: ArrayDescription, images: dict[str, RawImage]) -> ArrayDescription:
+def _left_out(path: str, error: SourceError) -> Finding:
+    return Finding(Severity.WARNING, path, f"{error}; it is left out")
+
+
+def _bounded(description: ArrayDescription, images: dict[str, RawImage], options: Options) -> ArrayDescription:
     """Let the data bound a reshape whose recorded position is not exact by itself."""
     if not at_risk_bytes(description):
         return description
     from raidfs.engine.array_source import ArraySource
 
     serving = {role: images[member.path] for role, member in sorted(description.serving.items())}
-    array = ArraySource(description, list(serving.items()), watch=False)
+    array = ArraySource(description, list(serving.items()), watch=False, patience=options.patience)
+    patient = {role: PatientSource(image.path, image, options.patience) for role, image in serving.items()}
     try:
-        return bound_front(description, serving, array)
+        return bound_front(description, patient, array)
     finally:
         array.close()
 
@@ -301,23 +324,25 @@ def _is_same(path: str, other: str) -> bool:
 
 
 def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
-    """Open every image; empty ones are left out with a finding, unless there is no other."""
+    """Open every image; empty ones, and those that do not answer, are left out, unless there is no other."""
     if not paths:
         raise UsageError("every MEMBER is excluded; leave at least one")
     images: dict[str, RawImage] = {}
     findings: list[Finding] = []
     seen: dict[tuple[int, int], str] = {}
+    reason: SourceError | None = None
     for path in paths:
         try:
-            image = open_image(path)
-        except EmptySource as error:
-            if len(paths) == 1:
-                raise
-            findings.append(Finding(Severity.WARNING, path, f"{error}; it is left out"))
+            image = in_time(path, options.patience, partial(open_image, path))
+        except (EmptySource, SourceSilent) as error:
+            reason = error
+            findings.append(_left_out(path, error))
             continue
         stack.callback(image.close)
         _refuse(path, image, seen, options)
         images[path] = image
+    if reason is not None and not images:
+        raise reason
     return images, findings
 
 
@@ -333,7 +358,7 @@ def _refuse(path: str, image: RawImage, seen: dict[tuple[int, int], str], option
         raise SourceInUse(f"{users[0]}; stop that first, or read it all the same with --force-live")
 
 
-def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Found, Claimed] | None, list[Finding]]:
+def _scan_image(path: str, image: BlockSource, options: Options) -> tuple[tuple[Found, Claimed] | None, list[Finding]]:
     """Read what one image says about itself."""
     result = scan(image, path)
     if not result.found:
@@ -358,7 +383,7 @@ def _scan_image(path: str, image: RawImage, options: Options) -> tuple[tuple[Fou
     return (found, claimed), findings
 
 
-def _in_partition(image: RawImage, found: Found) -> str:
+def _in_partition(image: BlockSource, found: Found) -> str:
     """Say that a superblock without a place of its own lies where one of the image's partitions has its own, or ''."""
     for start, size in partitions_of(image) if found.metadata == "0.90" else ():
         if any(start + at == found.offset for at, _ in md0.offsets(size)):
