@@ -6,6 +6,7 @@
      |   +- EmptySource             it has no bytes at all
      |   +- SourceChanged           its bytes are no longer those that were opened
      |   +- SourceGone              it cannot be reached any more
+     |   +- SourceSilent            it does not answer
      +- BadMapfile                  a ddrescue map cannot be understood
      |   +- NotAMapfile             it is something else
      +- MetadataError               superblocks are needed but not usable
@@ -49,6 +50,10 @@ class SourceChanged(SourceError):
 
 class SourceGone(SourceError):
     """What a member was opened from is not there any more: unplugged, or its file system has ended."""
+
+
+class SourceSilent(SourceError):
+    """A member does not answer: nobody knows whether it ever will."""
 
 
 class BadMapfile(RaidfsError):

@@ -26,7 +26,7 @@ DAMAGE = 4
 def examine(members: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool, **shared: Any) -> int:
     """Say what the members hold, what can be read of the array, and which command to run next."""
     words = list(members)
-    with open_array(expand_folders(members), options_of(shared)) as array:
+    with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         account = array.account()
         facts = gather(array.description, account, array.findings, array.damage)
         if as_json:

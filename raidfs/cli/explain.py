@@ -44,7 +44,7 @@ _WORTH = {
 def explain(members: tuple[str, ...], at: str, as_json: bool, quiet: bool, **shared: Any) -> int:
     """Say where one byte of the array lives, in which geometry, on which member, and what it is worth."""
     offset = parse_size(at)
-    with open_array(expand_folders(members), options_of(shared)) as array:
+    with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         if offset >= array.description.size:
             raise UsageError(f"--at {at}: the array ends at {format_offset(array.description.size)}")
         found = explain_byte(array.charts, array.flaws, offset)

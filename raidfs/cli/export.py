@@ -66,7 +66,8 @@ def export(
     Lost and doubtful ranges are holes. An export that was stopped goes on when the same command is run again.
     """
     words, target = split_last(members, "image")
-    with open_array(expand_folders(words), options_of(shared, Policy(doubtful=doubtful, check=check))) as array:
+    opened = options_of(shared, Policy(doubtful=doubtful, check=check))
+    with open_array(expand_folders(words, opened.patience), opened) as array:
         array.save_learned()  # that it cannot be kept must not come out at the end
         image = _prepare(array, target, map_file, force=force)
         with closing(image):

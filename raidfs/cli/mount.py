@@ -51,7 +51,8 @@ def mount(
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
     policy = Policy(doubtful=options.doubtful, strict=options.strict, check=options.check)
-    opened = (open_every_array if every else open_array)(expand_folders(paths), options_of(shared, policy))
+    chosen = options_of(shared, policy)
+    opened = (open_every_array if every else open_array)(expand_folders(paths, chosen.patience), chosen)
     with opened as found:
         arrays = found if isinstance(found, list) else [found]
         for array in arrays:

@@ -33,7 +33,7 @@ def needs(members: tuple[str, ...], folder: str, force: bool, as_json: bool, qui
 
     Sectors that the redundancy makes up for are not in it: a dying disk is read where it matters and nowhere else.
     """
-    with open_array(expand_folders(members), options_of(shared)) as array:
+    with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         found = needs_of(array.charts, array.flaws)
         written = _write_maps(array, found, folder, force=force)
         if not quiet:

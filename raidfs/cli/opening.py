@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from raidfs.block import BlockSource, Requests
 from raidfs.cli.maps import without_maps
 from raidfs.cli.told import Told, hear
 from raidfs.engine.health import Policy
-from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
+from raidfs.errors import EmptySource, NoSuperblock, SourceError, SourceInUse, SourceSilent, UsageError
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.image import open_image
+from raidfs.image.patient import in_time, silent_among
 from raidfs.image.raw import RawImage
 from raidfs.image.usage import users_of
 from raidfs.image.window import Window
@@ -92,6 +94,38 @@ class Options:
     policy: Policy = Policy()
 
 
+@dataclass(frozen=True)
+class FoundMember:
+    """A member with what it says.
+
+    Attributes:
+        source: its bytes.
+        superblock: of it.
+        claimed: what that says.
+        findings: about it.
+    """
+
+    source: MemberSource
+    superblock: Found
+    claimed: Claimed
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What was found on an image.
+
+    Attributes:
+        members: on it.
+        findings: about the image as a whole.
+        bitmap: (path, bitmap) if it is a file with a write-intent bitmap.
+    """
+
+    members: tuple[FoundMember, ...]
+    findings: tuple[Finding, ...] = ()
+    bitmap: tuple[str, BitmapClaim] | None = None
+
+
 @dataclass
 class Opened:
     """Images with the members that were found on them.
@@ -114,6 +148,16 @@ class Opened:
     bitmaps: list[tuple[str, BitmapClaim]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
+    def add(self, searched: Searched) -> None:
+        """Take what was found on an image."""
+        self.findings += searched.findings
+        self.bitmaps += [searched.bitmap] if searched.bitmap is not None else []
+        for each in searched.members:
+            self.members[each.source.path] = each.source
+            self.superblocks[each.source.path] = each.superblock
+            self.claimed.append(each.claimed)
+            self.findings += each.findings
+
 
 def images_of(member: MemberSource) -> tuple[RawImage, ...]:
     """Return the image that a member lies on; none where it is an array, which knows its own."""
@@ -125,17 +169,8 @@ def images_of(member: MemberSource) -> tuple[RawImage, ...]:
 def add_member(opened: Opened, source: MemberSource, options: Options) -> bool:
     """Take a source among the members if it holds a superblock; tell whether it does."""
     result = scan(source, source.path)
-    for superblock in result.found[:1]:
-        _add(opened, source, superblock, options)
+    opened.add(Searched(tuple(_member(source, superblock, options) for superblock in result.found[:1])))
     return bool(result.found)
-
-
-def _add(opened: Opened, source: MemberSource, superblock: Found, options: Options) -> None:
-    opened.members[source.path] = source
-    opened.superblocks[source.path] = superblock
-    claimed, findings = _claimed(source, superblock, options)
-    opened.claimed.append(claimed)
-    opened.findings += findings
 
 
 def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Opened:
@@ -147,41 +182,51 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
         BadMapfile: a ddrescue map cannot be used.
         NoSuperblock: none of them holds a superblock.
     """
-    wanted = _not_excluded(without_maps(paths), options.exclude)
+    silent = silent_among(paths, options.patience)
+    there = [path for path in paths if path not in silent]
+    if silent and not there:
+        raise next(iter(silent.values()))
+    wanted = _not_excluded(without_maps(there), [path for path in options.exclude if path not in silent])
     images, findings = _open_images(wanted, stack, options)
-    told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
+    findings += [_left_out(path, error) for path, error in silent.items() if path not in options.exclude]
+    told = hear(images, there, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
     opened = Opened(images, told, findings=[*findings, *told.findings])
-    for path, image in images.items():
-        bitmap = read_bitmap_file(image)
-        if bitmap is not None:
-            opened.bitmaps.append((path, bitmap))
-            opened.findings.append(Finding(Severity.NOTE, path, f"{path} is a file with a write-intent bitmap"))
+    unreached: SourceError | None = None
+    for path, image in list(images.items()):
+        try:
+            searched = in_time(path, options.patience, partial(_search, image, options))
+        except SourceError as error:
+            unreached = error
+            del images[path]
+            opened.findings.append(_left_out(path, error))
         else:
-            _search(opened, image, options)
+            opened.add(searched)
     if not opened.claimed:
-        raise NoSuperblock(_nothing_found(list(paths)))
+        raise unreached or NoSuperblock(_nothing_found(list(paths)))
     return opened
 
 
-def _search(opened: Opened, image: RawImage, options: Options) -> None:
+def _search(image: RawImage, options: Options) -> Searched:
     """Find the members on an image: the whole of it, or its partitions."""
+    bitmap = read_bitmap_file(image)
+    if bitmap is not None:
+        told = Finding(Severity.NOTE, image.path, f"{image.path} is a file with a write-intent bitmap")
+        return Searched((), (told,), (image.path, bitmap))
     partitions, said = read_partitions(image, image.path)
     windows = [Window(image, each.number, each.start, each.size) for each in partitions]
     sources: list[MemberSource] = [image, *windows]
     scans = [(source, scan(source, source.path)) for source in sources]
     found = [(source, superblock) for source, result in scans for superblock in result.found[:1]]
     mine = [(source, superblock) for source, superblock in found if not _belongs_within(source, superblock, found)]
-    whole = scans[0][1]
+    findings: list[Finding] = []
     if any(source is image for source, _ in mine) or not mine:
-        opened.findings += whole.findings
+        findings += scans[0][1].findings
+    if not mine or any(source is not image for source, _ in mine):
+        findings += said
     if not mine:
         text = f"{image.path} holds no md superblock and is left out"
-        opened.findings += [*said, Finding(Severity.WARNING, image.path, text)]
-        return
-    if windows and any(source is not image for source, _ in mine):
-        opened.findings += said
-    for source, superblock in mine:
-        _add(opened, source, superblock, options)
+        findings.append(Finding(Severity.WARNING, image.path, text))
+    return Searched(tuple(_member(*each, options) for each in mine), tuple(findings))
 
 
 def _belongs_within(source: MemberSource, superblock: Found, found: Sequence[tuple[MemberSource, Found]]) -> bool:
@@ -196,7 +241,7 @@ def _belongs_within(source: MemberSource, superblock: Found, found: Sequence[tup
     )
 
 
-def _claimed(source: MemberSource, found: Found, options: Options) -> tuple[Claimed, list[Finding]]:
+def _member(source: MemberSource, found: Found, options: Options) -> FoundMember:
     """Read what one member says about itself."""
     path, claim = source.path, claim_of(found)
     findings = [*found.findings]
@@ -212,7 +257,7 @@ def _claimed(source: MemberSource, found: Found, options: Options) -> tuple[Clai
             bad_blocks = Extents()
     bitmap = read_member_bitmap(source, claim)
     claimed = Claimed(path, source.size, claim, bad_blocks, found.unsupported, doubt, bitmap=bitmap)
-    return claimed, findings
+    return FoundMember(source, found, claimed, tuple(findings))
 
 
 def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
@@ -239,24 +284,30 @@ def _is_same(path: str, other: str) -> bool:
 
 
 def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
-    """Open every image; empty ones are left out with a finding, unless there is no other."""
+    """Open every image; empty ones, and those that do not answer, are left out, unless there is no other."""
     if not paths:
         raise UsageError("every MEMBER is excluded; leave at least one")
     images: dict[str, RawImage] = {}
     findings: list[Finding] = []
     seen: dict[tuple[int, int], str] = {}
+    reason: SourceError | None = None
     for path in paths:
         try:
-            image = open_image(path)
-        except EmptySource as error:
-            if len(paths) == 1:
-                raise
-            findings.append(Finding(Severity.WARNING, path, f"{error}; it is left out"))
+            image = in_time(path, options.patience, partial(open_image, path))
+        except (EmptySource, SourceSilent) as error:
+            reason = error
+            findings.append(_left_out(path, error))
             continue
         stack.callback(image.close)
         _refuse(path, image, seen, options)
         images[path] = image
+    if reason is not None and not images:
+        raise reason
     return images, findings
+
+
+def _left_out(path: str, error: SourceError) -> Finding:
+    return Finding(Severity.WARNING, path, f"{error}; it is left out")
 
 
 def _refuse(path: str, image: RawImage, seen: dict[tuple[int, int], str], options: Options) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from raidfs.cli.maps import is_mapfile_name
 from raidfs.cli.opening import Options
 from raidfs.engine.health import Policy
 from raidfs.errors import UsageError
+from raidfs.image.patient import in_time, silent_among
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -77,20 +79,30 @@ def split_last(members: Sequence[str], name: str) -> tuple[tuple[str, ...], str]
     return tuple(members[:-1]), members[-1]
 
 
-def expand_folders(paths: Sequence[str]) -> tuple[str, ...]:
+def expand_folders(paths: Sequence[str], patience: float = Options.patience) -> tuple[str, ...]:
     """Replace folders by the files in them, sorted by name; hidden files, sub-folders and maps are passed over.
+
+    Args:
+        paths: of files and folders; what does not answer is taken for a file.
+        patience: seconds to wait for an answer.
 
     Raises:
         UsageError: a folder holds no file.
+        SourceSilent: something in a folder does not answer.
     """
+    silent = silent_among(paths, patience)
     found: list[str] = []
     for path in paths:
-        if not os.path.isdir(path):
-            found.append(path)
-            continue
-        inside = sorted(str(each) for each in Path(path).iterdir() if each.is_file() and not each.name.startswith("."))
-        inside = [each for each in inside if not is_mapfile_name(each)]
-        if not inside:
-            raise UsageError(f"the folder {path} holds no file")
-        found += inside
+        found += [path] if path in silent else in_time(path, patience, partial(_files_of, path))
     return tuple(found)
+
+
+def _files_of(path: str) -> list[str]:
+    """Return the files in a folder; of anything else itself."""
+    if not os.path.isdir(path):
+        return [path]
+    inside = sorted(str(each) for each in Path(path).iterdir() if each.is_file() and not each.name.startswith("."))
+    inside = [each for each in inside if not is_mapfile_name(each)]
+    if not inside:
+        raise UsageError(f"the folder {path} holds no file")
+    return inside

@@ -24,10 +24,11 @@ from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Trust
-from raidfs.errors import RaidfsError, SourceGone
+from raidfs.errors import RaidfsError, SourceGone, SourceSilent
 from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
+from raidfs.image.patient import PatientSource, in_time
 from raidfs.superblock import claim_of
 from raidfs.superblock.found import Found
 
@@ -63,6 +64,7 @@ class OpenArray:
         self._findings = (*opened.findings, *assembly.findings)
         self._replayed = replayed
         self._source: ArraySource | None = None
+        self._unreached: set[str] = set()
         self.told_beside: tuple[Finding, ...] = ()
 
     @property
@@ -152,15 +154,17 @@ class OpenArray:
         Raises:
             SourceChanged: one did.
             SourceGone: one is gone, and nobody reads the array yet: whoever does rebuilds around it.
+            SourceSilent: one does not answer; likewise.
         """
-        if self.options.force_live:
-            return
-        for image in self.images.values():
+        for path, image in self.images.items():
+            if self.options.force_live or path in self._unreached:
+                continue
             try:
-                image.assert_unchanged()
-            except SourceGone:
+                in_time(path, self.options.patience, image.assert_unchanged)
+            except (SourceGone, SourceSilent):
                 if self._source is None:
                     raise
+                self._unreached.add(path)
 
     def save_learned(self) -> None:
         """Keep the read errors that were met, where that was asked for.
@@ -308,7 +312,7 @@ def _outermost(opened: Opened, inner: set[str]) -> str | None:
 
 def _assembled(opened: Opened, options: Options) -> OpenArray:
     assembly = assemble(opened.claimed, options.uuid, opened.bitmaps)
-    assembly = replace(assembly, description=_bounded(assembly.description, opened.members))
+    assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
     replayed = replay_logs(description, claims, opened.members)
@@ -317,14 +321,19 @@ def _assembled(opened: Opened, options: Options) -> OpenArray:
     return OpenArray(assembly, opened, options, replayed)
 
 
-def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource]) -> ArrayDescription:
+def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
     """Let the data bound a reshape whose recorded position is not exact by itself."""
     if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
         return description  # where something is missing, old copies behind the position are wanted, and at risk
     from raidfs.engine.array_source import ArraySource
 
-    array = ArraySource(description, [(member, members[member.path]) for member in description.sources], watch=False)
+    sources = [(member, members[member.path]) for member in description.sources]
+    array = ArraySource(description, sources, watch=False, patience=options.patience)
+    patient = {
+        role: PatientSource(member.path, members[member.path], options.patience)
+        for role, member in description.serving.items()
+    }
     try:
-        return bound_front(description, {role: members[each.path] for role, each in description.serving.items()}, array)
+        return bound_front(description, patient, array)
     finally:
         array.close()

@@ -31,7 +31,7 @@ def verify(
     from raidfs.cli.verification import Verification
     from raidfs.report import verification as report
 
-    with open_array(expand_folders(members), options_of(shared)) as array:
+    with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         verified = Verification(array, state_file, hashing=not no_hash).run(quiet=quiet or as_json)
         account = array.account()
         if as_json:

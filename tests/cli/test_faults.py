@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,3 +123,63 @@ def test_an_export_that_needs_members_that_hang_can_be_gone_on_with(cached: Faul
     code, _, complaint = ended(start(*words))
     assert (code, complaint) == (0, "")
     assert_exported(tmp_path / "image", Extents())
+
+
+# Opening -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_member_that_hangs_while_it_is_examined_is_left_out(cached: Faulty) -> None:
+    hangs = cached.paths[0]
+    cached.hang(hangs)
+    code, said, complaint = ended(start("examine", "--json", "--patience", PATIENCE, *cached.paths))
+    assert (code, complaint) == (0, "")
+    found = json.loads(said)
+    told = [each["message"] for each in found["findings"] if each["subject"] == str(hangs)]
+    assert told == [f"{hangs}: does not answer (waited {PATIENCE} seconds for it); it is left out"]
+    assert str(hangs) not in [member["path"] for member in found["members"]]
+    assert found["account"]["lost"] == 0
+    assert found["account"]["rebuilt"] > 0
+
+
+def test_a_member_that_hangs_when_it_is_opened_is_left_out(cached: Faulty) -> None:
+    hangs = cached.paths[0]
+    cached.hang(hangs, request="getattr")
+    process = start("examine", "--json", "--patience", PATIENCE, *cached.paths)
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or lines[-1] != "}\n":
+        lines.append(process.stdout.readline())
+    # all is said; but a process cannot end before the kernel has the answer
+    cached.heal(hangs)
+    assert ended(process) == (0, "", "")
+    told = f"{hangs}: does not answer (waited {PATIENCE} seconds for it); it is left out"
+    assert told in [each["message"] for each in json.loads("".join(lines))["findings"]]
+
+
+def test_when_nobody_answers_that_is_what_is_said(cached: Faulty) -> None:
+    for path in cached.paths:
+        cached.hang(path)
+    code, said, complaint = ended(start("examine", "--patience", PATIENCE / 5, *cached.paths))
+    assert (code, said) == (1, "")
+    assert complaint == f"raidfs: {cached.paths[-1]}: does not answer (waited 1 seconds for it)\n"
+
+
+def test_a_member_that_is_gone_when_it_is_examined_is_left_out(members: Faulty, tmp_path: Path) -> None:
+    gone = members.paths[0]
+    members.hang(gone, times=1)
+    process = start("export", *members.paths, tmp_path / "image")
+    members.wait_until_it_hangs(gone)
+    members.vanish(gone)
+    members.heal(gone)
+    code, said, complaint = ended(process)
+    assert (code, complaint) == (0, "")
+    assert f"{gone}: reading at " in said
+    assert "failed: Stale file handle; it is left out" in said
+    assert_exported(tmp_path / "image", Extents())
+
+
+def test_a_superblock_that_cannot_be_read_costs_one_member(members: Faulty) -> None:
+    members.fail(members.paths[0], ranges=[(0, 1 << 20)])
+    code, said, complaint = ended(start("examine", *members.paths))
+    assert (code, complaint) == (0, "")
+    assert "no image serves role" in said

@@ -46,6 +46,7 @@ class Hanging(MemorySource):
     Attributes:
         may_answer: while this is clear, reads wait.
         asked: set by each read, before it waits.
+        after_read: called when a read is done.
         n_asked: number of reads.
     """
 
@@ -53,6 +54,7 @@ class Hanging(MemorySource):
         super().__init__(data)
         self.may_answer = threading.Event()
         self.asked = threading.Event()
+        self.after_read: Callable[[], None] = lambda: None
         self.n_asked = 0
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
@@ -60,7 +62,9 @@ class Hanging(MemorySource):
         self.n_asked += 1
         self.asked.set()
         self.may_answer.wait()
-        return super().read_into(requests, out)
+        lost = super().read_into(requests, out)
+        self.after_read()
+        return lost
 
 
 class Going(MemorySource):

@@ -1,0 +1,142 @@
+"""Members that are given so long to answer, and no longer: while an array is opened, nothing could replace them yet.
+
+Once it is open, its reads have deadlines of their own (`raidfs.engine.fetch`).
+
+Threading: each question is a thread; one that is never answered ends with the process.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Generic, NoReturn, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.block import BlockSource, Requests, check_requests
+from raidfs.errors import SourceSilent
+from raidfs.extents import Extents
+
+_Answer = TypeVar("_Answer")
+
+
+class _Question(Generic[_Answer]):
+    """Something that is being asked, in a thread of its own."""
+
+    def __init__(self, path: str, ask: Callable[[], _Answer]) -> None:
+        self._path = path
+        self._ask = ask
+        self._answers: queue.SimpleQueue[Callable[[], _Answer]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="raidfs-question", daemon=True).start()
+
+    def answer(self, seconds: float, deadline: float) -> _Answer:
+        """Wait for the answer; see `in_time`. `seconds` is for the message, `deadline` is of time.monotonic."""
+        try:
+            given = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise SourceSilent(f"{self._path}: does not answer (waited {seconds:g} seconds for it)") from None
+        return given()
+
+    def _run(self) -> None:
+        try:
+            answer = self._ask()
+        except Exception as error:  # noqa: BLE001  # raised where the answer is waited for
+            self._answers.put(partial(_raise, error))
+        else:
+            self._answers.put(lambda: answer)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def in_time(path: str, seconds: float, question: Callable[[], _Answer]) -> _Answer:
+    """Ask what may never be answered.
+
+    Args:
+        path: of the member, for the message.
+        seconds: to wait for the answer.
+        question: called in a thread of its own, which may outlive us: what it uses must be its own.
+
+    Returns:
+        What `question` returns; what it raises is raised here.
+
+    Raises:
+        SourceSilent: there was no answer in time; one sentence.
+    """
+    return _Question(path, question).answer(seconds, time.monotonic() + seconds)
+
+
+def silent_among(paths: Sequence[str], seconds: float) -> dict[str, SourceSilent]:
+    """Find out which paths do not even tell what they are, asking all of them at once; what is missing does answer."""
+    deadline = time.monotonic() + seconds
+    found = {}
+    for path, question in [(path, _Question(path, partial(os.path.exists, path))) for path in paths]:
+        try:
+            question.answer(seconds, deadline)
+        except SourceSilent as silence:
+            found[path] = silence
+    return found
+
+
+class PatientSource:
+    """A `BlockSource` over one that may never answer.
+
+    After a read that was not answered in time it is not asked again, and all its bytes are losses. As a context it
+    raises this as `SourceSilent` at the end, for whoever has to know that they are not losses of the medium.
+    """
+
+    def __init__(self, path: str, source: BlockSource, seconds: float) -> None:
+        """Wrap a source; see `in_time`."""
+        self._path = path
+        self._source = source
+        self._seconds = seconds
+        self._silence: SourceSilent | None = None
+
+    def __enter__(self) -> Self:
+        """Return the source."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Raise `SourceSilent` if it was."""
+        if error is None and self._silence is not None:
+            raise self._silence
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self._source.size
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; see `BlockSource.read_into`."""
+        listed = check_requests(requests, self.size, len(out))
+        if self._silence is None:
+            own = requests.copy()
+            try:
+                data, lost = in_time(self._path, self._seconds, lambda: self._read(own, len(out)))
+            except SourceSilent as silence:
+                self._silence = silence
+            else:
+                for _, length, position in listed:
+                    out[position : position + length] = data[position : position + length]
+                return lost
+        for _, length, position in listed:
+            out[position : position + length] = 0
+        return Extents([(position, position + length) for _, length, position in listed])
+
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what is known to be lost in [start, stop)."""
+        return self._source.known_losses(start, stop) if self._silence is None else Extents.span(start, stop)
+
+    def _read(self, requests: Requests, length: int) -> tuple[NDArray[np.uint8], Extents]:
+        """Read into memory of our own: it may take until nobody needs it any more."""
+        data = np.empty(length, dtype=np.uint8)
+        return data, self._source.read_into(requests, data)
