@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from raidfs.block import BlockSource, Requests
 from raidfs.cli.maps import without_maps
 from raidfs.cli.told import Told, hear
 from raidfs.engine.health import Policy
-from raidfs.errors import EmptySource, NoSuperblock, SourceInUse, UsageError
+from raidfs.errors import EmptySource, NoSuperblock, OutputError, SourceInUse, UsageError
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.image import open_image
@@ -70,6 +70,7 @@ class Options:
     """What the user decided.
 
     Attributes:
+        array: a file that says what the array is, in place of superblocks.
         uuid: which array, by uuid or name.
         exclude: paths that are left out.
         force_live: read members that are in use or change.
@@ -80,6 +81,7 @@ class Options:
         policy: what is served.
     """
 
+    array: str | None = None
     uuid: str | None = None
     exclude: tuple[str, ...] = ()
     force_live: bool = False
@@ -145,11 +147,10 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
         BadMapfile: a ddrescue map cannot be used.
         NoSuperblock: none of them holds a superblock.
     """
-    wanted = _not_excluded(without_maps(paths), options.exclude)
-    images, findings = _open_images(wanted, stack, options)
-    told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
-    opened = Opened(images, told, findings=[*findings, *told.findings])
-    for path, image in images.items():
+    if not paths:
+        raise UsageError("name at least one MEMBER, or say with --array ARRAY.toml what the array is")
+    opened = open_images(not_excluded(without_maps(paths), options.exclude), paths, options, stack)
+    for path, image in opened.images.items():
         bitmap = read_bitmap_file(image)
         if bitmap is not None:
             opened.bitmaps.append((path, bitmap))
@@ -159,6 +160,36 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
     if not opened.claimed:
         raise NoSuperblock(_nothing_found(list(paths)))
     return opened
+
+
+def open_images(wanted: Sequence[str], paths: Sequence[str], options: Options, stack: ExitStack) -> Opened:
+    """Open images, and hear what is known against them; no member is looked for. `stack` closes them.
+
+    Args:
+        wanted: paths of the images.
+        paths: all that were named, whether or not they are wanted.
+        options: what the user decided.
+        stack: closes the images.
+
+    Raises:
+        UsageError, SourceError, BadMapfile: as in `open_members`.
+    """
+    images, findings = _open_images(wanted, stack, options)
+    told = hear(images, paths, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
+    return Opened(images, told, findings=[*findings, *told.findings])
+
+
+def refuse_member(target: str) -> None:
+    """Refuse to replace a file that is a member of any array: an original, forgotten on the command line.
+
+    Raises:
+        OutputError: it is one.
+    """
+    if os.path.getsize(target) == 0:
+        return
+    with closing(open_image(target)) as image:
+        if scan(image, target).found:
+            raise OutputError(f"{target} holds an md superblock: it is a member of an array and is never written")
 
 
 def _search(opened: Opened, image: RawImage, options: Options) -> None:
@@ -213,7 +244,7 @@ def _claimed(source: MemberSource, found: Found, options: Options) -> tuple[Clai
     return claimed, findings
 
 
-def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
+def not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
     """Leave out what was excluded, however it is spelled.
 
     Raises:
@@ -221,14 +252,14 @@ def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
     """
     left = list(paths)
     for unwanted in excluded:
-        kept = [path for path in left if not _is_same(path, unwanted)]
+        kept = [path for path in left if not is_same(path, unwanted)]
         if len(kept) == len(left):
             raise UsageError(f"--exclude {unwanted}: this is none of the members")
         left = kept
     return left
 
 
-def _is_same(path: str, other: str) -> bool:
+def is_same(path: str, other: str) -> bool:
     """Tell whether two paths name one file."""
     try:
         return path == other or os.path.samefile(path, other)
