@@ -9,6 +9,7 @@
      |   +- SourceSilent            it does not answer
      +- BadMapfile                  a ddrescue map cannot be understood
      |   +- NotAMapfile             it is something else
+     +- BadArrayFile                a file that declares an array cannot be understood
      +- MetadataError               superblocks are needed but not usable
      |   +- NoSuperblock            no image holds any
      |   +- UnsupportedMetadata     valid, but a feature we refuse to guess about
@@ -62,6 +63,10 @@ class BadMapfile(RaidfsError):
 
 class NotAMapfile(BadMapfile):
     """A file is not a ddrescue map at all."""
+
+
+class BadArrayFile(RaidfsError):
+    """A file that declares an array cannot be read, or contradicts itself; names the line."""
 
 
 class MetadataError(RaidfsError):

@@ -36,12 +36,12 @@ class Assembly:
 
     Attributes:
         description: the array.
-        reference: the claim that everything array-wide was taken from.
+        reference: the claim that everything array-wide was taken from; None: a file declares the array.
         findings: in the order in which they were made.
     """
 
     description: ArrayDescription
-    reference: Claimed
+    reference: Claimed | None
     findings: tuple[Finding, ...]
 
 

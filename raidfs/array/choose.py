@@ -48,7 +48,11 @@ def choose_array(claimed: Sequence[Claimed], wanted: str | None) -> list[Claimed
     """
     arrays = arrays_in(claimed)
     if wanted is not None:
-        arrays = {uuid: group for uuid, group in arrays.items() if _is_wanted(group[0].claim, wanted)}
+        arrays = {
+            uuid: group
+            for uuid, group in arrays.items()
+            if is_called(group[0].claim.array_uuid, group[0].claim.array_name, wanted)
+        }
         if not arrays:
             there = ", ".join(sorted({each.claim.array_uuid for each in claimed}))
             raise AssemblyError(f"no array here has the uuid or name {wanted!r}; there are: {there}")
@@ -92,11 +96,10 @@ def _freshness(each: Claimed) -> tuple[int, int, int, int]:
     return each.claim.events, each.claim.updated, travelled, each.size
 
 
-def _is_wanted(claim: MemberClaim, wanted: str) -> bool:
-    """Compare with uuid, in any grouping and by its beginning, or with the name, with or without the host."""
+def is_called(uuid: str, name: str | None, wanted: str) -> bool:
+    """Compare with the uuid, in any grouping and by its beginning, or with the name, with or without the host."""
     digits = wanted.replace(":", "").replace("-", "").lower()
-    name = claim.array_name
-    return (len(digits) >= 4 and claim.array_uuid.replace(":", "").startswith(digits)) or (
+    return (len(digits) >= 4 and uuid.replace(":", "").startswith(digits)) or (
         name is not None and wanted in (name, name.partition(":")[2])
     )
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any
 
 import click
 
+from raidfs.array.toml_text import toml_lines
+from raidfs.cli.declared import relative_to
+from raidfs.cli.opening import Nested, refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health
+from raidfs.errors import OutputError
+from raidfs.output import refuse_existing, replace_text
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
 from raidfs.report.text import render_text
@@ -20,14 +26,26 @@ DAMAGE = 4
 
 @click.command()
 @members_argument
+@click.option("-o", "--output", "target", metavar="ARRAY.toml", help="Write the array to a file, for --array.")
+@click.option("--force", is_flag=True, help="Replace ARRAY.toml if it exists; never a member.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every finding, and the superblocks field by field.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells whether everything can be read.")
-def examine(members: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool, **shared: Any) -> int:
+def examine(
+    members: tuple[str, ...],
+    target: str | None,
+    force: bool,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **shared: Any,
+) -> int:
     """Say what the members hold, what can be read of the array, and which command to run next."""
     words = list(members)
     with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         account = array.account()
+        if target is not None:
+            _keep(array, target, force=force)
         facts = gather(array.description, account, array.findings, array.damage)
         if as_json:
             click.echo(render_json(facts), nl=False)
@@ -41,7 +59,8 @@ def examine(members: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool,
 def next_command(words: list[str], array: OpenArray) -> str:
     """Return the command that mounts the array as it was examined."""
     options = array.options
-    extra = ["--uuid", options.uuid] if options.uuid else []
+    extra = ["--array", options.array] if options.array else []
+    extra += ["--uuid", options.uuid] if options.uuid else []
     for path in options.exclude:
         extra += ["--exclude", path]
     extra += ["--force-live"] if options.force_live else []
@@ -51,6 +70,21 @@ def next_command(words: list[str], array: OpenArray) -> str:
     extra += ["--no-mapfiles"] if options.no_mapfiles else []
     extra += ["--learned", options.learned] if options.learned else []
     return shlex.join(["raidfs", "mount", *extra, *words, "/mnt/rescue"])
+
+
+def _keep(array: OpenArray, target: str, *, force: bool) -> None:
+    """Write the array to a file.
+
+    Raises:
+        OutputError: it cannot or must not be written.
+    """
+    for member, source in array.serving:
+        if isinstance(source, Nested):
+            raise OutputError(f"cannot write {target}: the member {member.path} is no image, but an array by itself")
+    refuse_existing(target, [image.describe_inode() for image in array.images.values()], force=force)
+    if os.path.exists(target):
+        refuse_member(target)
+    replace_text(target, toml_lines(relative_to(array.recorded, target)))
 
 
 def _superblocks(array: OpenArray) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.progress import TaskID
 
 from raidfs.block import one_request
-from raidfs.cli.opening import images_of
+from raidfs.cli.opening import images_of, refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
@@ -24,13 +24,11 @@ from raidfs.engine.health import Health, Policy, Trust
 from raidfs.errors import Interrupted, OutputError, SourceError
 from raidfs.extents import Extents
 from raidfs.finding import Severity
-from raidfs.image import open_image
 from raidfs.output import SparseImage, refuse_existing, write_text
 from raidfs.report.facts import gather
 from raidfs.report.json import as_data
 from raidfs.report.map import map_lines
 from raidfs.report.text import sentence
-from raidfs.superblock import scan
 from raidfs.units import format_size
 
 WINDOW = 2 << 20
@@ -65,7 +63,7 @@ def export(
 
     Lost and doubtful ranges are holes. An export that was stopped goes on when the same command is run again.
     """
-    words, target = split_last(members, "image")
+    words, target = split_last(members, "image", shared["array"])
     opened = options_of(shared, Policy(doubtful=doubtful, check=check))
     with open_array(expand_folders(words, opened.patience), opened) as array:
         array.save_learned()  # that it cannot be kept must not come out at the end
@@ -91,7 +89,7 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
     if map_file is not None:
         refuse_existing(map_file, protected, force=force)
         if os.path.exists(map_file):
-            _refuse_member(map_file)
+            refuse_member(map_file)
         if os.path.abspath(map_file) == os.path.abspath(target):
             raise OutputError(f"{map_file} is both the image and its map; name two files")
     image = SparseImage(target, array.description.size, _identity(array))
@@ -102,7 +100,7 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
         return image
     refuse_existing(target, protected, force=force)
     if os.path.exists(target):
-        _refuse_member(target)
+        refuse_member(target)
     image.open_new()
     return image
 
@@ -110,15 +108,6 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
 def _flaw_of(source: int, extents: list[tuple[int, int]], trust: int, reason: str, curable: bool) -> Flaw:
     """Take up what was noted of a flaw."""
     return Flaw(source, Extents(extents), Trust(trust), reason, curable=curable)
-
-
-def _refuse_member(target: str) -> None:
-    """Refuse to replace a file that is a member of any array: an original, forgotten on the command line."""
-    if os.path.getsize(target) == 0:
-        return
-    with closing(open_image(target)) as image:
-        if scan(image, target).found:
-            raise OutputError(f"{target} holds an md superblock: it is a member of an array and is never written")
 
 
 def _identity(array: OpenArray) -> str:

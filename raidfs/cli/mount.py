@@ -45,7 +45,7 @@ def mount(
 
     Returns once the tree can be read; `raidfs umount MOUNTPOINT` (or fusermount3 -u) ends it.
     """
-    paths, mountpoint = split_last(members, "mountpoint")
+    paths, mountpoint = split_last(members, "mountpoint", shared["array"])
     options = parse_options(words)
     check_mountpoint(mountpoint)
     check_fuse(options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +19,7 @@ from raidfs.block import BlockSource, Requests
 from raidfs.cli.maps import without_maps
 from raidfs.cli.told import Told, hear
 from raidfs.engine.health import Policy
-from raidfs.errors import EmptySource, NoSuperblock, SourceError, SourceInUse, SourceSilent, UsageError
+from raidfs.errors import EmptySource, NoSuperblock, OutputError, SourceError, SourceInUse, SourceSilent, UsageError
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.image import open_image
@@ -72,6 +72,7 @@ class Options:
     """What the user decided.
 
     Attributes:
+        array: a file that says what the array is, in place of superblocks.
         uuid: which array, by uuid or name.
         exclude: paths that are left out.
         force_live: read members that are in use or change.
@@ -83,6 +84,7 @@ class Options:
         policy: what is served.
     """
 
+    array: str | None = None
     uuid: str | None = None
     exclude: tuple[str, ...] = ()
     force_live: bool = False
@@ -182,28 +184,57 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
         BadMapfile: a ddrescue map cannot be used.
         NoSuperblock: none of them holds a superblock.
     """
-    silent = silent_among(paths, options.patience)
-    there = [path for path in paths if path not in silent]
-    if silent and not there:
-        raise next(iter(silent.values()))
-    wanted = _not_excluded(without_maps(there), [path for path in options.exclude if path not in silent])
-    images, findings = _open_images(wanted, stack, options)
-    findings += [_left_out(path, error) for path, error in silent.items() if path not in options.exclude]
-    told = hear(images, there, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
-    opened = Opened(images, told, findings=[*findings, *told.findings])
+    if not paths:
+        raise UsageError("name at least one MEMBER, or say with --array ARRAY.toml what the array is")
+    opened = open_images(paths, options, stack)
     unreached: SourceError | None = None
-    for path, image in list(images.items()):
+    for path, image in list(opened.images.items()):
         try:
             searched = in_time(path, options.patience, partial(_search, image, options))
         except SourceError as error:
             unreached = error
-            del images[path]
+            del opened.images[path]
             opened.findings.append(_left_out(path, error))
         else:
             opened.add(searched)
     if not opened.claimed:
         raise unreached or NoSuperblock(_nothing_found(list(paths)))
     return opened
+
+
+def open_images(paths: Sequence[str], options: Options, stack: ExitStack) -> Opened:
+    """Open images, and hear what is known against them; no member is looked for. `stack` closes them.
+
+    Args:
+        paths: all that were named; those that the options exclude are left out.
+        options: what the user decided.
+        stack: closes the images.
+
+    Raises:
+        UsageError, SourceError, BadMapfile: as in `open_members`.
+    """
+    silent = silent_among(paths, options.patience)
+    if silent and len(silent) == len(paths):
+        raise next(iter(silent.values()))
+    there = [path for path in paths if path not in silent]
+    left = not_excluded(without_maps(there), [path for path in options.exclude if path not in silent])
+    images, findings = _open_images(left, stack, options)
+    findings += [_left_out(path, error) for path, error in silent.items() if path not in options.exclude]
+    told = hear(images, there, options.mapfiles, options.learned, look_beside=not options.no_mapfiles)
+    return Opened(images, told, findings=[*findings, *told.findings])
+
+
+def refuse_member(target: str) -> None:
+    """Refuse to replace a file that is a member of any array: an original, forgotten on the command line.
+
+    Raises:
+        OutputError: it is one.
+    """
+    if os.path.getsize(target) == 0:
+        return
+    with closing(open_image(target)) as image:
+        if scan(image, target).found:
+            raise OutputError(f"{target} holds an md superblock: it is a member of an array and is never written")
 
 
 def _search(image: RawImage, options: Options) -> Searched:
@@ -260,7 +291,7 @@ def _member(source: MemberSource, found: Found, options: Options) -> FoundMember
     return FoundMember(source, found, claimed, tuple(findings))
 
 
-def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
+def not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
     """Leave out what was excluded, however it is spelled.
 
     Raises:
@@ -268,14 +299,14 @@ def _not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
     """
     left = list(paths)
     for unwanted in excluded:
-        kept = [path for path in left if not _is_same(path, unwanted)]
+        kept = [path for path in left if not is_same(path, unwanted)]
         if len(kept) == len(left):
             raise UsageError(f"--exclude {unwanted}: this is none of the members")
         left = kept
     return left
 
 
-def _is_same(path: str, other: str) -> bool:
+def is_same(path: str, other: str) -> bool:
     """Tell whether two paths name one file."""
     try:
         return path == other or os.path.samefile(path, other)

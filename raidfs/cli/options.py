@@ -19,6 +19,11 @@ from raidfs.image.patient import in_time, silent_among
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--array",
+        metavar="ARRAY.toml",
+        help="What the array is, in place of superblocks; MEMBERs beside it take the place of its paths.",
+    ),
     click.option("--uuid", metavar="UUID|NAME", help="Which array, where the images hold members of several."),
     click.option("--exclude", metavar="MEMBER", multiple=True, help="Leave this image out; may be repeated."),
     click.option("--force-live", is_flag=True, help="Read members although they are in use or change."),
@@ -50,12 +55,13 @@ def members_argument(function: _F) -> _F:
     """Add the MEMBER... argument and the options that go with it."""
     for option in reversed(_SHARED):
         function = option(function)
-    return click.argument("members", nargs=-1, required=True, metavar="MEMBER...")(function)
+    return click.argument("members", nargs=-1, metavar="MEMBER...")(function)
 
 
 def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
     """Take the shared options out of a command's parameters."""
     return Options(
+        array=given.pop("array"),
         uuid=given.pop("uuid"),
         exclude=tuple(given.pop("exclude")),
         force_live=given.pop("force_live"),
@@ -68,13 +74,13 @@ def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
     )
 
 
-def split_last(members: Sequence[str], name: str) -> tuple[tuple[str, ...], str]:
-    """Split `MEMBER... LAST`.
+def split_last(members: Sequence[str], name: str, array: str | None = None) -> tuple[tuple[str, ...], str]:
+    """Split `MEMBER... LAST`; where a file declares the array, there need be no member.
 
     Raises:
         UsageError: there is only one word, so either the members or the last argument are missing.
     """
-    if len(members) < 2:
+    if len(members) < (2 if array is None else 1):
         raise UsageError(f"name the members and then the {name}: MEMBER... {name.upper()}")
     return tuple(members[:-1]), members[-1]
 

@@ -80,13 +80,16 @@ def replay_logs(
 
     Args:
         description: the array.
-        claims: of all images with superblocks, by path.
+        claims: of all images with superblocks, by path; where a file declares the array there may be none.
         images: by path.
 
     Raises:
         SourceError: an image is gone.
     """
     journal = next((member for member in description.members if member.state is State.JOURNAL), None)
+    if journal is not None and journal.path not in claims:
+        text = f"the write journal on {journal.path} may hold what is newer than the members, and has no superblock"
+        return Replayed(_withholding(description, text))
     if journal is not None:
         return _with_journal(description, claims[journal.path], journal.path, images)
     if description.clean or description.reshape is not None or description.shape.level is not Level.RAID5:
@@ -100,6 +103,8 @@ def _with_parity(
     """Lay the parity that partial parity logs prove over the members."""
     components = components_of(description, images)
     serving = {role: description.serving[role] for role in components}
+    if any(member.path not in claims for member in serving.values()):
+        return Replayed(description)
     logs = {role: read_ppl(images[member.path], claims[member.path]) for role, member in serving.items()}
     there = {role: log for role, log in logs.items() if log is not None}
     if not there:

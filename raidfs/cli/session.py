@@ -17,6 +17,7 @@ from raidfs.array.choose import arrays_in
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
+from raidfs.cli.declared import open_declared
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.opening import MemberSource, Nested, Opened, Options, add_member, images_of, open_members
 from raidfs.cli.replaying import Replayed, replay_logs
@@ -40,7 +41,15 @@ _MOST_RANGES = 8
 
 
 class OpenArray:
-    """An array with its images open; made by `open_array`, valid until that context ends."""
+    """An array with its images open; made by `open_array`, valid until that context ends.
+
+    Attributes:
+        assembly: the array.
+        recorded: the same without what md's logs say: as it can be kept in a file, beside which the logs still count.
+        images: all that are open, by path.
+        options: what the user decided.
+        told_beside: what is to be told of other arrays.
+    """
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class OpenArray:
         opened: Opened,
         options: Options,
         replayed: Replayed,
+        recorded: ArrayDescription | None = None,
     ) -> None:
         """Hold what was opened, and what was decided about it.
 
@@ -56,6 +66,7 @@ class OpenArray:
             opened: the members.
             options: what the user decided.
             replayed: the members with what md's logs say laid over them.
+            recorded: the array before that; None: there is no difference.
         """
         self.assembly = assembly
         self.images = opened.images
@@ -63,6 +74,7 @@ class OpenArray:
         self._opened = opened
         self._findings = (*opened.findings, *assembly.findings)
         self._replayed = replayed
+        self.recorded = assembly.description if recorded is None else recorded
         self._source: ArraySource | None = None
         self._unreached: set[str] = set()
         self.told_beside: tuple[Finding, ...] = ()
@@ -240,9 +252,12 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
         RaidfsError: see `raidfs.cli.opening.open_members`.
     """
     with ExitStack() as stack:
-        opened = open_members(paths, options, stack)
-        inner = _with_arrays_within(opened, options, stack)
-        array = _assembled(opened, replace(options, uuid=options.uuid or _outermost(opened, inner)))
+        if options.array is None:
+            opened = open_members(paths, options, stack)
+            inner = _with_arrays_within(opened, options, stack)
+            array = _assembled(opened, replace(options, uuid=options.uuid or _outermost(opened, inner)))
+        else:
+            array = _declared(options.array, paths, options, stack)
         array.assert_unchanged()
         stack.callback(array.close)
         yield array
@@ -256,6 +271,10 @@ def open_every_array(paths: Sequence[str], options: Options = Options()) -> Iter
         AssemblyError: none of them can be assembled; see `raidfs.array.assemble.assemble`.
         RaidfsError: see `raidfs.cli.opening.open_members`.
     """
+    if options.array is not None:
+        with open_array(paths, options) as only:
+            yield [only]
+        return
     with ExitStack() as stack:
         opened = open_members(paths, options, stack)
         inner = _with_arrays_within(opened, options, stack)
@@ -311,14 +330,24 @@ def _outermost(opened: Opened, inner: set[str]) -> str | None:
 
 
 def _assembled(opened: Opened, options: Options) -> OpenArray:
-    assembly = assemble(opened.claimed, options.uuid, opened.bitmaps)
-    assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
+    return _examined(assemble(opened.claimed, options.uuid, opened.bitmaps), opened, options)
+
+
+def _declared(file: str, paths: Sequence[str], options: Options, stack: ExitStack) -> OpenArray:
+    found = open_declared(file, paths, options, stack)
+    return _examined(Assembly(found.description, None, ()), found.opened, options, front_given=found.front_given)
+
+
+def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_given: bool = False) -> OpenArray:
+    """Let the data speak, and lay md's logs over them; `front_given`: the user said what they would say of a front."""
+    if not front_given:
+        assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
     replayed = replay_logs(description, claims, opened.members)
     findings = (*assembly.findings, *told, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
-    return OpenArray(assembly, opened, options, replayed)
+    return OpenArray(assembly, opened, options, replayed, description)
 
 
 def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:

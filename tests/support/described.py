@@ -1,0 +1,97 @@
+"""Descriptions of every kind, drawn from the fields of their dataclasses: what a file must be able to hold."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State, usable_size
+from raidfs.array.shape import Level, Shape
+from raidfs.extents import Extents
+
+MEMBERS = 4
+BEFORE = Shape(Level.RAID5, "left-symmetric", 4096, 3)
+SHAPES = (
+    Shape(Level.RAID5, "right-asymmetric", 65536, MEMBERS),
+    Shape(Level.RAID6, "ddf-N-continue", 512, MEMBERS),
+    Shape(Level.RAID10, "far=2", 8192, MEMBERS),
+    Shape(Level.RAID10, "offset=2", 8192, MEMBERS),
+    Shape(Level.RAID1, "mirrored", 0, MEMBERS),
+    Shape(Level.RAID0, "undeclared", 4096, MEMBERS),
+    Shape(Level.LINEAR, "concatenated", 0, MEMBERS),
+    Shape(Level.RAID4, "parity-last", 4096, MEMBERS),
+)
+_ANY_LETTER = st.characters(min_codepoint=1, exclude_categories=["Cs"])
+_PATHS = st.binary(min_size=1, max_size=6).filter(lambda raw: 0 not in raw)
+_TEXTS = st.text(_ANY_LETTER, max_size=12) | _PATHS.map(lambda raw: raw.decode(errors="surrogateescape"))
+_SIZES = st.integers(0, (1 << 60) - 1)
+_COUNTS = st.integers(0, (1 << 64) - 1)
+_EXTENTS = st.lists(st.tuples(_SIZES, _SIZES).map(lambda pair: (min(pair), max(pair))), max_size=4).map(Extents)
+
+
+def kinds_of(cls: type) -> dict[str, Any]:
+    """Return the type of every field, resolved."""
+    return {each.name: get_type_hints(cls)[each.name] for each in fields(cls)}
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Draw a value of a type as it stands in a dataclass."""
+    origin = get_origin(kind)
+    if origin is UnionType:
+        return st.one_of(*map(values, get_args(kind)))
+    if origin is tuple:
+        return st.lists(values(get_args(kind)[0]), max_size=3).map(tuple)
+    if kind is NoneType:
+        return st.none()
+    if kind is Extents:
+        return _EXTENTS
+    if kind is Shape:
+        return st.sampled_from(SHAPES)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from(list(kind))
+    if isinstance(kind, type) and is_dataclass(kind):
+        return st.builds(kind, **{name: values(each) for name, each in kinds_of(kind).items()})
+    return {bool: st.booleans(), int: _SIZES, str: _TEXTS}[kind]
+
+
+@st.composite
+def descriptions(draw: st.DrawFn) -> ArrayDescription:
+    """Draw an array; every field of every dataclass varies, as far as it does not contradict the others."""
+    shape = draw(st.sampled_from(SHAPES))
+    reshape = _reshape(draw, shape) if shape.has_parity and shape.level is Level.RAID5 and draw(st.booleans()) else None
+    members = tuple(_member(draw, role) for role in range(MEMBERS + 2))
+    given = {name: draw(values(kind)) for name, kind in kinds_of(ArrayDescription).items()}
+    given |= {"shape": shape, "reshape": reshape, "members": members}
+    given |= {"component_size": draw(st.integers(1 << 20, 1 << 30))}
+    if "alternatives" in given and reshape is not None:
+        given["alternatives"] = ()
+    shapes = (BEFORE, shape) if reshape else (shape,)
+    sizes = [member.component_size or given["component_size"] for member in members[:MEMBERS]]
+    return ArrayDescription(**{**given, "size": usable_size(shapes, sizes)})
+
+
+def _reshape(draw: st.DrawFn, shape: Shape) -> Reshape:
+    given = {name: draw(values(kind)) for name, kind in kinds_of(Reshape).items()}
+    step = max(BEFORE.chunk_size, shape.chunk_size) * shape.n_data
+    given |= {"before": BEFORE, "after": shape, "position": draw(st.integers(0, 10)) * step}
+    if given.get("limit") is not None:
+        moved = draw(st.integers(0, given["position"]))
+        forward = given["direction"] is Direction.FORWARD
+        given["limit"] = given["position"] + (moved if forward else -moved)
+    return Reshape(**given)
+
+
+def _member(draw: st.DrawFn, role: int) -> Member:
+    """Draw a member; beyond the last role it is set apart, and may say anything."""
+    member: Member = draw(values(Member))
+    member = replace(member, path=f"{member.path}{role}")
+    if role < MEMBERS:
+        own = draw(st.none() | st.integers(1 << 20, 1 << 30))
+        return replace(member, role=role, state=State.IN_SYNC, component_size=own)
+    state = draw(st.sampled_from([each for each in State if not each.serves]))
+    offset = draw(st.integers(-(1 << 62), 1 << 62))
+    return replace(member, role=draw(st.none() | st.integers(0, 9)), state=state, data_offset=offset)
