@@ -22,12 +22,14 @@ from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry, locate
+from tests.oracle.reach import healths
 from tests.oracle.writer import Simulation, write_array
 from tests.support.contract import assert_contract
 from tests.support.crashes import Damaged, arrays
 from tests.support.nowait import answers_at_once
+from tests.support.reachable import whole_situation
 from tests.support.samples import EXACT, sample
-from tests.support.worth import SECTOR, healths
+from tests.support.worth import SECTOR
 
 
 def save(damaged: Damaged, folder: Path) -> list[str]:
@@ -74,7 +76,7 @@ def left_overs(draw: st.DrawFn) -> Damaged:
 def test_what_the_superblocks_tell_is_served_as_it_is(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, damaged: Damaged
 ) -> None:
-    expected = np.repeat(healths(damaged.situation), SECTOR)
+    expected = np.repeat(healths(whole_situation(damaged.situation)), SECTOR)
     truth = np.frombuffer(damaged.array.truth, dtype=np.uint8)
     paths = save(damaged, tmp_path_factory.mktemp("members"))
     with open_array(paths) as array, both(array) as (fast, slow):

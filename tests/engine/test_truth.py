@@ -24,9 +24,11 @@ from raidfs.extents import Extents
 from tests.oracle.member import NEW, OLD
 from tests.oracle.parity import reachable
 from tests.oracle.ranges import contains
+from tests.oracle.reach import healths
 from tests.support.crashes import Damaged, arrays, damages
+from tests.support.reachable import whole_situation
 from tests.support.simulated import seated
-from tests.support.worth import SECTOR, healths
+from tests.support.worth import SECTOR
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def mask_of(extents: Extents, size: int) -> NDArray[np.bool_]:
 @settings(max_examples=300)
 @given(st.data(), arrays().flatmap(damages))
 def test_what_is_served_is_true_and_what_can_be_had_is_served(data: st.DataObject, damaged: Damaged) -> None:
-    expected = np.repeat(healths(damaged.situation), SECTOR)
+    expected = np.repeat(healths(whole_situation(damaged.situation)), SECTOR)
     truth = np.frombuffer(damaged.array.truth, dtype=np.uint8)
     policy = data.draw(st.sampled_from([Policy(), Policy(), Policy(doubtful=True), Policy(strict=True)]))
     with opened(damaged.description, damaged.sources, policy) as array:
@@ -176,5 +178,5 @@ def test_learned_damage_only_ever_adds(damaged: Damaged, seed: int) -> None:
             assert (now >= worst).all()
             worst = now
         read_exact(array, 0, array.size)
-        now, expected = per_byte(array), np.repeat(healths(damaged.situation), SECTOR)
+        now, expected = per_byte(array), np.repeat(healths(whole_situation(damaged.situation)), SECTOR)
         assert np.array_equal(np.minimum(now, Health.DOUBTFUL), np.minimum(expected, Health.DOUBTFUL))

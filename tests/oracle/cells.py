@@ -29,8 +29,8 @@ SECTOR = 512
 OLD, NEW = 0, 1
 """The only or the old geometry, and the new one."""
 SURE, UNPROVEN, DOUBTFUL, NOTHING = range(4)
-FAILING = 4
-"""Added to the class of what cannot be read, but could be if it were rescued."""
+FAILING, AT_RISK = 4, 8
+"""Marks beside the class: it cannot be read but could be rescued; it may hold the new geometry instead of the old."""
 
 Classes = NDArray[np.uint8]
 
@@ -45,9 +45,9 @@ class Source:
         recovered_to: valid below this [component bytes], during a reshape of the new geometry only; None: everywhere.
         invalid: what holds nothing [member bytes]. failing: what cannot be read but may be rescued [member bytes].
         trust: class of all that it holds; DOUBTFUL for a stale member.
-        proven: where it is sure all the same [member bytes].
-        position: how far the reshape rewrote this member for certain [array bytes]; None: as far as the array. A
-            member that was thrown out before holds the old geometry in places where the others no longer do.
+        held: of a stale member, what it held of the old (or only) and of the new geometry when it was thrown out
+            [component bytes]; None: a current member, which holds what the position of the reshape says.
+        proven: of a stale member, what is sure all the same; without a reshape only [component bytes].
     """
 
     role: int
@@ -58,8 +58,8 @@ class Source:
     invalid: tuple[Range, ...] = ()
     failing: tuple[Range, ...] = ()
     trust: int = SURE
+    held: tuple[tuple[Range, ...], tuple[Range, ...]] | None = None
     proven: tuple[Range, ...] = ()
-    position: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,29 @@ class Situation:
             return (0, 0)
         return (self.position, self.size) if self.backwards else (0, min(self.position, self.size))
 
-    def rewritten(self, position: int) -> Range:
-        """The rows that hold the new geometry for certain when the reshape came to `position` [component bytes]."""
+    def held(self, source: Source, side: int) -> list[Range]:
+        """What a source holds of a geometry, whatever fails and whatever is at risk [component bytes]."""
+        if source.role >= self.geometries[side].raid_disks:
+            return []
+        everything = [(0, self.used_size)]
+        if source.held is not None:
+            return intersection(everything, source.held[side])
+        limit = self.used_size if source.recovered_to is None else source.recovered_to
         if self.after is None:
-            return (0, 0)
-        front = min(position // self.after.data_disks, self.used_size)
-        return (front, self.used_size) if self.backwards else (0, front)
+            return intersection(everything, [(0, limit)])
+        new = rewritten(self.after, self.used_size, self.position, backwards=self.backwards)
+        if side == NEW:
+            return intersection([new], [(0, limit)])
+        if source.recovered_to is not None:  # the reshape fills it: it never held the old geometry
+            return []
+        is_new = source.role < self.after.raid_disks
+        return difference(everything, shifted([new], source.new_data_offset - source.data_offset) if is_new else [])
+
+
+def rewritten(after: Geometry, used_size: int, position: int, *, backwards: bool) -> Range:
+    """The rows that hold the new geometry for certain when the reshape is at `position` [component bytes]."""
+    front = min(position // after.data_disks, used_size)
+    return (front, used_size) if backwards else (0, front)
 
 
 @dataclass(frozen=True)
@@ -175,36 +192,25 @@ def classes(situation: Situation, source: Source, side: int, n_sectors: int) -> 
         n_sectors: how many; what is beyond the component is not there.
 
     Returns:
-        uint8 (n_sectors,): a class, plus FAILING where it would need rescue.
+        uint8 (n_sectors,): a class, plus FAILING and AT_RISK.
     """
     offset = source.new_data_offset if side == NEW else source.data_offset
     found = np.full(n_sectors, NOTHING, dtype=np.uint8)
-    if source.role >= situation.geometries[side].raid_disks:
-        return found
-    mark(found, [(0, situation.used_size)], source.trust)
-    mark(found, shifted(source.proven, -offset), SURE, only=found < NOTHING)
-    position = situation.position if source.position is None else source.position
-    own, common = situation.rewritten(position), situation.rewritten(situation.position)
-    if side == NEW:
-        rest = difference([(0, situation.used_size)], intersection([own], [common]))
-        mark(found, rest, NOTHING, whole=False)
-    elif situation.after is not None and source.role < situation.after.raid_disks:
-        moved = source.new_data_offset - source.data_offset
-        mark(found, shifted([situation.at_risk], moved), DOUBTFUL, whole=False, only=found < DOUBTFUL)
-        mark(found, shifted([own], moved), NOTHING, whole=False)
-    if source.recovered_to is not None:
-        never_there = situation.after is not None and side == OLD
-        mark(found, [(0 if never_there else source.recovered_to, n_sectors * SECTOR)], NOTHING, whole=False)
+    mark(found, situation.held(source, side), source.trust)
+    if situation.after is None:
+        mark(found, intersection(situation.held(source, side), source.proven), SURE)
     cut_off = difference([(source.size, offset + n_sectors * SECTOR)], source.failing)
     mark(found, shifted([*source.invalid, *cut_off], -offset), NOTHING, whole=False)
-    failing = np.zeros(n_sectors, dtype=np.uint8)
+    failing, at_risk = np.zeros_like(found), np.zeros_like(found)
     mark(failing, shifted(source.failing, -offset), FAILING, whole=False)
-    return np.where(found < NOTHING, found + failing, found)
+    if situation.after is not None and source.held is None and side == OLD:
+        is_new = source.role < situation.after.raid_disks
+        moved = source.new_data_offset - source.data_offset
+        mark(at_risk, shifted([situation.at_risk] if is_new else [], moved), AT_RISK, whole=False)
+    return np.where(found < NOTHING, found + failing + at_risk, found)
 
 
-def mark(
-    found: Classes, ranges: Iterable[Range], value: int, *, whole: bool = True, only: NDArray[np.bool_] | None = None
-) -> None:
+def mark(found: Classes, ranges: Iterable[Range], value: int, *, whole: bool = True) -> None:
     """Give the sectors of some ranges a value.
 
     Args:
@@ -212,8 +218,7 @@ def mark(
         ranges: [bytes]; what is outside is ignored.
         value: the value.
         whole: only sectors that lie in them wholly; else all that they touch.
-        only: bool (n,): no others than these.
     """
     for start, stop in intersection(ranges, [(0, len(found) * SECTOR)]):
         part = slice(-(-start // SECTOR), stop // SECTOR) if whole else slice(start // SECTOR, -(-stop // SECTOR))
-        found[part] = value if only is None else np.where(only[part], value, found[part])
+        found[part] = value

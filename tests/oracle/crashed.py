@@ -8,18 +8,17 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from tests.oracle.cells import DOUBTFUL, SECTOR, SURE, Situation, Source
+from tests.oracle.cells import DOUBTFUL, SECTOR, SURE, Situation, Source, rewritten
 from tests.oracle.labels import device_size
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry
 from tests.oracle.member import SimulatedMember
-from tests.oracle.ranges import Range, difference
+from tests.oracle.ranges import Range, difference, intersection, shifted
 from tests.oracle.writer import Simulation
 
 COMPONENT = 64 * 1024
 START = 128 * 1024
 """Data offset of all members in the old geometry [member bytes]."""
 WHOLE = (0, 1 << 20)
-_BEYOND_ALL = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Crashed:
         before, after, backwards: its geometries; after is None where there was no reshape.
         new_offsets: of each role, in the new geometry [member bytes].
         lost_early, lost_midway: roles whose members were thrown out before the reshape, and at `midway`.
+        recovered: the member lost early is replaced by a new one, which the reshape fills if it can; without a reshape
+            it was rebuilt up to here [component bytes]; None: nobody replaces it.
         midway, position: where the reshape was [array bytes].
         progress: how far it really came; beyond the position only some writes landed [array bytes].
         written: sectors behind the position that the user wrote to at the end [array sectors].
@@ -44,6 +45,7 @@ class Crashed:
     new_offsets: tuple[int, ...]
     lost_early: int | None
     lost_midway: int | None
+    recovered: int | None
     midway: int
     position: int
     progress: int
@@ -80,8 +82,13 @@ class Crashed:
         )
         if self.lost_early is not None:
             array.fail(self.lost_early)
+        role = self.lost_early or 0
+        if self.after is None and self.recovered is not None:
+            array.replace(role, START, self.recovered)
         if self.after is not None:
-            array.start_reshape(self.after, self.new_offsets, backwards=self.backwards)
+            is_filled = self.recovered is not None and not self.backwards and role < self.after.raid_disks
+            fill = (role,) if is_filled else ()
+            array.start_reshape(self.after, self.new_offsets, backwards=self.backwards, fill=fill)
             array.advance(self.midway)
             if self.lost_midway is not None:
                 array.fail(self.lost_midway)
@@ -110,17 +117,30 @@ class Crashed:
         )
 
     def _source(self, array: Simulation, member: SimulatedMember) -> Source:
-        is_stale = array.roles.get(member.role) is not member
-        position = self.midway if member.role != self.lost_early else _BEYOND_ALL if self.backwards else 0
         return Source(
             role=member.role,
             size=len(member.image),
             data_offset=member.data_offset,
             new_data_offset=member.new_data_offset,
+            recovered_to=member.recovered_to,
             failing=tuple(place for number, place in self.failing if number == member.device_number),
-            trust=DOUBTFUL if is_stale else SURE,
-            position=position if is_stale else None,
+            trust=SURE if array.roles.get(member.role) is member else DOUBTFUL,
+            held=None if array.roles.get(member.role) is member else self._held(member),
         )
+
+    def _held(self, member: SimulatedMember) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+        """What a member held when it was thrown out."""
+        everything, rows = [(0, COMPONENT)], (0, 0)
+        if self.after is not None and member.role == self.lost_midway:
+            rows = rewritten(self.after, COMPONENT, self.midway, backwards=self.backwards)
+        moved = member.new_data_offset - START
+        old = (
+            everything
+            if member.role >= (self.after or self.before).raid_disks
+            else difference(everything, shifted([rows], moved))
+        )
+        never_old = member.recovered_to is not None
+        return (() if never_old else tuple(old)), tuple(intersection([rows], everything))
 
 
 @st.composite
@@ -145,10 +165,15 @@ def crashed_arrays(draw: st.DrawFn, *, torn: bool) -> Crashed:
         new_offsets=tuple(START + draw(moves) for _ in roles),
         lost_early=early,
         lost_midway=midway,
+        recovered=draw(st.none() | st.integers(0, COMPONENT // SECTOR).map(lambda n: n * SECTOR))
+        if early is not None
+        else None,
         midway=positions[0],
         position=positions[1],
         progress=positions[2],
-        written=draw(st.frozensets(st.sampled_from(behind), max_size=20)) if behind else frozenset(),
+        written=draw(
+            st.just(frozenset()) | st.frozensets(st.sampled_from(behind or [0]), max_size=20 if behind else 0)
+        ),
         failing=tuple(draw(st.lists(st.tuples(st.sampled_from(roles), _places() | st.just(WHOLE)), max_size=12))),
         unproven=draw(st.sampled_from([COMPONENT, COMPONENT, 32768])),
         seed=draw(st.integers(0, 1 << 20)),

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tests.oracle.cells import FAILING, NEW, SECTOR, UNPROVEN, Situation
+from tests.oracle.cells import NEW, SECTOR, UNPROVEN, Situation
 from tests.oracle.ranges import Range, merged
 from tests.oracle.reach import Pattern, Survey, matrix
 from tests.oracle.span import connected
@@ -35,12 +35,11 @@ def needs(situation: Situation) -> dict[int, list[Range]]:
 @lru_cache(maxsize=1 << 14)
 def needed_cells(pattern: Pattern) -> frozenset[tuple[int, int]]:
     """Source and slot of each failing cell of a group that is needed."""
-    equations = pattern.equations()
     found: set[tuple[int, int]] = set()
-    for _, unknown, last in pattern.wanted:
-        usable = [each for each in equations if each.side <= last and each.trust % FAILING <= UNPROVEN]
-        known = [each for each in usable if each.trust < FAILING]
-        failing = [each for each in usable if each.trust >= FAILING]
+    for _, unknown, side in pattern.wanted:
+        usable = [each for each in pattern.equations(side) if each.trust <= UNPROVEN]
+        known = [each for each in usable if not each.is_failing]
+        failing = [each for each in usable if each.is_failing]
         wanted = np.zeros(pattern.n_unknowns, dtype=np.uint8)
         wanted[unknown] = 1
         helps = connected(matrix(known, pattern.n_unknowns), wanted, matrix(failing, pattern.n_unknowns))

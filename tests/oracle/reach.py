@@ -8,6 +8,9 @@ took them over: the old places keep what was copied, and later writes go to the 
     behind the position                now = then: sure where nobody can have written since, else doubtful
     ahead of the position              now is then; whatever lies at the new places is not used
 
+A place that the reshape may have rewritten beyond its recorded position is doubtful where it is the only one for what
+lies ahead; as a copy of what lies behind it does not count.
+
 An equation has the class of its cell; a parity cell is no better than the redundancy at its height. A byte's class is
 the lowest one at which the equations of that class and better ones determine it.
 """
@@ -22,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.oracle.cells import (
+    AT_RISK,
     DOUBTFUL,
     FAILING,
     NEW,
@@ -74,14 +78,14 @@ class Equation:
     """What a cell says, or that now = then.
 
     Attributes:
-        terms: the sum that is known. trust: its class, plus FAILING where the cell would need rescue.
-        side: NEW where it speaks of now. is_data: it is a symbol's own cell.
+        terms: the sum that is known. trust: its class. is_failing: the cell cannot be read unless it is rescued.
+        is_data: it is a symbol's own cell, of the side that is asked for.
         cell: index of the source and of the slot; None: it comes from no cell.
     """
 
     terms: Terms
     trust: int
-    side: int
+    is_failing: bool = False
     is_data: bool = False
     cell: tuple[int, int] | None = None
 
@@ -110,7 +114,7 @@ class Pattern:
 
     @property
     def wanted(self) -> list[tuple[int, int, int]]:
-        """Number, unknown, and the last side that counts, of each symbol of the array."""
+        """Number, unknown, and side of each symbol of the array: OLD ahead of the position, NEW behind it."""
         n = self.group.n_symbols
         return [
             (symbol, symbol, OLD) if place == AHEAD else (symbol, symbol + n, NEW)
@@ -118,22 +122,26 @@ class Pattern:
             if place != BEYOND
         ]
 
-    def equations(self) -> list[Equation]:
-        """All of them; those of cells that hold nothing are left out."""
+    def equations(self, side: int) -> list[Equation]:
+        """All that count for the symbols of one side."""
         found = []
         for source, role in enumerate(self.roles):
             for slot, stripe in enumerate(self.stripes):
-                trust = self.cells[source * len(self.stripes) + slot]
-                terms = self._terms(slot, role) if trust != NOTHING else ()
+                told = self.cells[source * len(self.stripes) + slot]
+                terms, own = self._terms(slot, role), self.group.slots[slot][0]
+                is_copy = side == NEW and own == OLD
+                if not terms or told == NOTHING or own > side or (is_copy and told & AT_RISK):
+                    continue
+                trust = max(told % FAILING, DOUBTFUL if told & AT_RISK else SURE)
                 is_data = role in stripe.data
                 if not is_data:
-                    trust = trust // FAILING * FAILING + max(trust % FAILING, self.redundancy[slot])
-                if terms:
-                    found.append(Equation(terms, trust, self.group.slots[slot][0], is_data, (source, slot)))
-        for symbol, place in enumerate(self.places):
-            if place in (OVERTAKEN, QUIET):
-                now_is_then = ((symbol, 1), (symbol + self.group.n_symbols, 1))
-                found.append(Equation(now_is_then, SURE if place == QUIET else DOUBTFUL, NEW))
+                    trust = max(trust, self.redundancy[slot])
+                found.append(Equation(terms, trust, bool(told & FAILING), is_data and not is_copy, (source, slot)))
+        if side == NEW:
+            for symbol, place in enumerate(self.places):
+                if place in (OVERTAKEN, QUIET):
+                    now_is_then = ((symbol, 1), (symbol + self.group.n_symbols, 1))
+                    found.append(Equation(now_is_then, SURE if place == QUIET else DOUBTFUL))
         return found
 
     def _terms(self, slot: int, role: int) -> Terms:
@@ -155,17 +163,14 @@ class Pattern:
 def worths(pattern: Pattern) -> tuple[int, ...]:
     """What each symbol of a group is worth."""
     found = [IS_LOST] * pattern.group.n_symbols
-    equations = pattern.equations()
-    for trust in (DOUBTFUL, UNPROVEN, SURE):
-        for last in (OLD, NEW):
-            used = [each for each in equations if each.trust <= trust and each.side <= last]
+    for side in (OLD, NEW):
+        for trust in (DOUBTFUL, UNPROVEN, SURE):
+            used = [each for each in pattern.equations(side) if each.trust <= trust and not each.is_failing]
             reached = determined(matrix(used, pattern.n_unknowns))
-            held = {each.terms for each in used if each.is_data}
-            for symbol, unknown, side in pattern.wanted:
-                if side == last and ((unknown, 1),) in held:
-                    found[symbol] = BY_ITSELF[trust]
-                elif side == last and reached[unknown]:
-                    found[symbol] = BY_OTHERS[trust]
+            own = {each.terms for each in used if each.is_data}
+            for symbol, unknown, of_side in pattern.wanted:
+                if of_side == side and reached[unknown]:
+                    found[symbol] = (BY_ITSELF if ((unknown, 1),) in own else BY_OTHERS)[trust]
     return tuple(found)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.oracle.cells import DOUBTFUL, Situation, Source
+from tests.oracle.cells import DOUBTFUL, Situation, Source, rewritten
 from tests.oracle.layouts import Geometry
-from tests.oracle.ranges import Range
+from tests.oracle.ranges import Range, difference, intersection, shifted
 from tests.oracle.reader import Array
 from tests.oracle.scan import describe, scan
 from tests.oracle.superblock import JOURNAL, Superblock
@@ -76,23 +76,26 @@ def stale_source(image: Path, superblock: Superblock, array: Array, failing: Seq
     reshape = superblock.reshape
     disks = superblock.raid_disks - (reshape.delta_disks if reshape else 0)
     before = Geometry(superblock.level, superblock.layout, disks, superblock.chunk)
-    after = None
+    same_shape = before == array.geometry and superblock.component_size == array.component_size
+    if role >= JOURNAL or not same_shape:
+        return None
+    limit = array.used_size if superblock.recovery_offset is None else superblock.recovery_offset
+    old, new, moved = [(0, limit)], (0, 0), 0
     if reshape is not None:
         after = Geometry(superblock.level, reshape.new_layout, superblock.raid_disks, reshape.new_chunk)
-    same_shape = before == array.geometry and superblock.component_size == array.component_size
-    if role >= JOURNAL or not same_shape or (after is not None and after != array.after):
-        return None
-    position = None
-    if array.after is not None:
-        position = reshape.position if reshape else _BEYOND_ALL if array.backwards else 0
+        if after != array.after:
+            return None
+        moved = reshape.new_offset
+        new = rewritten(after, array.used_size, reshape.position, backwards=reshape.backwards)
+        never_old = superblock.recovery_offset is not None
+        old = [] if never_old else difference([(0, array.used_size)], shifted([new], moved))
     return Source(
         role=role,
         size=image.stat().st_size,
         data_offset=superblock.data_offset,
-        new_data_offset=superblock.data_offset + (reshape.new_offset if reshape else 0),
-        recovered_to=superblock.recovery_offset,
+        new_data_offset=superblock.data_offset + moved,
         invalid=tuple((start, start + length) for start, length in superblock.bad_blocks),
         failing=tuple(failing),
         trust=DOUBTFUL,
-        position=position,
+        held=(tuple(old), tuple(intersection([new], [(0, limit)]))),
     )

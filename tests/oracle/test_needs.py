@@ -39,7 +39,7 @@ def needed_by_definition(pattern: Pattern, failing: list[int]) -> Iterator[int]:
 def test_a_failing_cell_is_needed_if_it_helps_together_with_some_others(crashed: Crashed) -> None:
     survey = Survey(crashed.situation(crashed.build(crashed.content, crashed.writes)))
     for pattern in survey.patterns[:8]:
-        failing = [at for at, each in enumerate(pattern.cells) if each >= FAILING]
+        failing = [at for at, each in enumerate(pattern.cells) if each & FAILING]
         if 0 < len(failing) <= MOST:
             expected = {divmod(at, len(pattern.stripes)) for at in needed_by_definition(pattern, failing)}
             assert needed_cells(pattern) == expected

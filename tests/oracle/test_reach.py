@@ -127,13 +127,13 @@ class Height:
         """Where the sector of a symbol lies [array bytes]."""
         return int(self.survey.array_sectors(symbol)[self.height]) * SECTOR
 
-    def equations(self, trust: int, last: int) -> list[Equation]:
-        """Those of a class and of better ones."""
-        return [each for each in self.pattern.equations() if each.trust <= trust and each.side <= last]
+    def equations(self, trust: int, side: int) -> list[Equation]:
+        """Those of a class and of better ones, of what can be read."""
+        return [each for each in self.pattern.equations(side) if each.trust <= trust and not each.is_failing]
 
-    def solve(self, trust: int, last: int) -> dict[int, bytes]:
+    def solve(self, trust: int, side: int) -> dict[int, bytes]:
         """The unknowns that can be had, from what the cells hold."""
-        equations = self.equations(trust, last)
+        equations = self.equations(trust, side)
         blocks = [bytes(SECTOR) if each.cell is None else self.block(each.cell) for each in equations]
         right = np.frombuffer(b"".join(blocks), dtype=np.uint8).reshape(-1, SECTOR)
         whole = np.concatenate((matrix(equations, self.pattern.n_unknowns), right), axis=1)
@@ -150,16 +150,16 @@ def test_what_is_reached_is_the_truth(crashed: Crashed) -> None:
     array = crashed.build(crashed.content, crashed.writes)
     survey = Survey(crashed.situation(array))
     found = healths(survey.situation)
-    is_untouched = not crashed.is_torn and not crashed.written
     for height in np.unique(survey.pattern_of, return_index=True)[1].tolist():
         here = Height(survey, images_of(array), height)
         for trust in range(SURE, NOTHING):
-            solved = [here.solve(trust, last) for last in (OLD, NEW)]
-            for symbol, unknown, last in here.pattern.wanted:
+            solved = [here.solve(trust, side) for side in (OLD, NEW)]
+            for symbol, unknown, side in here.pattern.wanted:
                 start = here.array_start(symbol)
-                assert (unknown in solved[last]) == (found[start // SECTOR] <= BY_OTHERS[trust])
-                if unknown in solved[last] and (trust < DOUBTFUL or is_untouched):
-                    assert solved[last][unknown] == array.truth[start : start + SECTOR]
+                assert (unknown in solved[side]) == (found[start // SECTOR] <= BY_OTHERS[trust])
+                is_told = trust < DOUBTFUL or not (crashed.written or (crashed.is_torn and side == OLD))
+                if unknown in solved[side] and is_told:
+                    assert solved[side][unknown] == array.truth[start : start + SECTOR]
 
 
 @settings(max_examples=150)
@@ -172,11 +172,11 @@ def test_what_is_not_reached_could_be_something_else(crashed: Crashed) -> None:
     heights = np.unique(survey.pattern_of, return_index=True)[1].tolist()
     for height in chance.sample(heights, min(3, len(heights))):
         here = Height(survey, images_of(array), height)
-        for symbol, unknown, last in here.pattern.wanted:
+        for symbol, unknown, side in here.pattern.wanted:
             start = here.array_start(symbol)
             for trust in range(SURE, NOTHING):
                 if found[start // SECTOR] > BY_OTHERS[trust]:
-                    equations = here.equations(trust, last)
+                    equations = here.equations(trust, side)
                     difference = invisible(matrix(equations, here.pattern.n_unknowns), unknown)
                     other = another(crashed, array, here, difference, chance.randbytes(SECTOR))
                     there = Height(survey, images_of(other), height)

@@ -1,0 +1,25 @@
+"""Two definitions, written apart, of what a sector is worth: one geometry at a time, and both as one code."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+
+from tests.oracle import reach
+from tests.support.crashes import Damaged, arrays, damages
+from tests.support.reachable import whole_situation
+from tests.support.worth import SECTOR, UNPROVEN, healths
+
+
+@settings(max_examples=150)
+@given(arrays().flatmap(damages))
+def test_both_definitions_agree_but_for_what_a_reshape_left_behind(damaged: Damaged) -> None:
+    alone = healths(damaged.situation)
+    situation = whole_situation(damaged.situation)
+    together = reach.healths(situation)
+    ahead = np.ones(len(alone), dtype=np.bool_)
+    low, high = situation.behind
+    ahead[low // SECTOR : high // SECTOR] = False
+    assert np.array_equal(together[ahead], alone[ahead])
+    assert (together <= alone).all()
+    assert np.array_equal(together[alone <= UNPROVEN], alone[alone <= UNPROVEN])
