@@ -1,4 +1,4 @@
-"""`raidfs verify`: every stripe against its parity, old copies, the front of a reshape, and that nothing changed."""
+"""`raidfs verify`: stripes against their parity, all copies, the front of a reshape, and that nothing changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raidfs.report.facts import gather
 from raidfs.report.json import as_data
 
 DAMAGE, CHANGED = 4, 1
-"""Exit codes: done, but stripes disagree or bytes are lost or doubtful; a member changed, so nothing is sure."""
+"""Exit codes: done, but stripes or copies disagree or bytes are lost or doubtful; a member changed: nothing is sure."""
 
 
 @click.command()
@@ -26,7 +26,7 @@ DAMAGE, CHANGED = 4, 1
 def verify(
     members: tuple[str, ...], no_hash: bool, state_file: str | None, as_json: bool, quiet: bool, **shared: Any
 ) -> int:
-    """Check every stripe against its parity, and prove that the members did not change."""
+    """Check every stripe against its parity or its copies, and prove that the members did not change."""
     # these load the compiler, which `raidfs --help` must not wait for
     from raidfs.cli.verification import Verification
     from raidfs.report import verification as report
