@@ -22,13 +22,12 @@ from raidfs.cli.session import open_array
 from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Policy
 from raidfs.extents import Extents
+from raidfs.geometry.reshape import at_risk_rows
 from raidfs.image.raw import RawImage
-from tests.oracle.at_risk import Reshape
 from tests.oracle.cells import Situation
 from tests.oracle.ranges import Range
 from tests.oracle.sources import situation_of
 from tests.support.damaged import ByReading, write_map
-from tests.support.reshapes import furthest
 
 STATUSES = "-*/?"
 """What a ddrescue map may say of what was not copied."""
@@ -148,15 +147,8 @@ class Scene:
         found = situation_of(list(self.images.values()), failing, quiet=list(self.quiet))
         if found.after is None:
             return found
-        offsets = {each.role: (each.data_offset, each.new_data_offset) for each in found.sources if each.held is None}
-        reshape = Reshape(found.geometry, found.after, found.component_size, found.position, found.backwards, offsets)
-        end = furthest(reshape)
-        told = source.description.reshape
-        limit = None if told is None else told.limit
-        if limit is not None:
-            end = max(limit, end) if found.backwards else min(limit, end)
-        low, high = sorted((found.position // found.after.data_disks, end // found.after.data_disks))
-        return replace(found, at_risk=(low, high))
+        rows = at_risk_rows(source.description).boundaries()
+        return replace(found, at_risk=(int(rows[0]), int(rows[-1])) if len(rows) else (0, 0))
 
 
 def _cut_short(member: Path, folder: Path, size: int) -> Path:
