@@ -99,8 +99,7 @@ def open_declared(file: str, paths: Sequence[str], options: Options, stack: Exit
         text = f"{file} does not give component_size; the members have room for {size}, which is taken"
         opened.findings.append(Finding(Severity.NOTE, "array", text))
     if options.ignore_bad_block_log:
-        members = tuple(replace(member, bad_blocks=Extents()) for member in description.members)
-        description = replace(description, members=members)
+        description = _without_bad_blocks(description, opened)
     _hear_superblocks(description, opened, file, options)
     return Declared(description, opened, declaration.front_given)
 
@@ -224,6 +223,16 @@ def _open_members(declaration: Declaration, places: _Places, opened: Opened) -> 
         opened.members[source.path] = source
         found[number] = source
     return found
+
+
+def _without_bad_blocks(description: ArrayDescription, opened: Opened) -> ArrayDescription:
+    """Forget what the file says of bad blocks, and tell so."""
+    for member in description.members:
+        if member.bad_blocks:
+            text = f"{member.path}: the bad-block log ({member.bad_blocks.total} bytes) is ignored as asked"
+            opened.findings.append(Finding(Severity.WARNING, member.path, text))
+    members = tuple(replace(member, bad_blocks=Extents()) for member in description.members)
+    return replace(description, members=members)
 
 
 def _hear_superblocks(description: ArrayDescription, opened: Opened, file: str, options: Options) -> None:
