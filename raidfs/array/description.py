@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
@@ -116,7 +115,7 @@ class Reshape:
         position: [array bytes]. Forward: below it the new shape holds, from it on the old one. Backward: the reverse.
         direction: which way the position moves.
         position_source: where it came from, one clause.
-        front: what the data say of how far it really came; None: they were not asked.
+        limit: the reshape is proven not to have gone beyond this [array bytes]; None: only the kernel's rule bounds it.
         quiet: behind the position, where nothing can have been written since it was copied [array bytes].
     """
 
@@ -125,7 +124,7 @@ class Reshape:
     position: int
     direction: Direction
     position_source: str = "superblock"
-    front: Front | None = None
+    limit: int | None = None
     quiet: Extents = Extents()
 
 

@@ -26,7 +26,7 @@ from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Trust
 from raidfs.errors import RaidfsError, SourceGone, SourceSilent
-from raidfs.evidence.front import find_front
+from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.image.patient import PatientSource, in_time
@@ -341,7 +341,7 @@ def _declared(file: str, paths: Sequence[str], options: Options, stack: ExitStac
 def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_given: bool = False) -> OpenArray:
     """Let the data speak, and lay md's logs over them; `front_given`: the user said what they would say of a front."""
     if not front_given:
-        assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
+        assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
     replayed = replay_logs(description, claims, opened.members)
@@ -350,12 +350,19 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     return OpenArray(assembly, opened, options, replayed, description)
 
 
-def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
-    """Ask the data how far a reshape came whose recorded position is not exact by itself."""
+def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
+    """Let the data bound a reshape whose recorded position is not exact by itself."""
     if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
         return description  # where something is missing, old copies behind the position are wanted, and at risk
+    from raidfs.engine.array_source import ArraySource
+
+    sources = [(member, members[member.path]) for member in description.sources]
+    array = ArraySource(description, sources, watch=False, patience=options.patience)
     patient = {
         role: PatientSource(member.path, members[member.path], options.patience)
         for role, member in description.serving.items()
     }
-    return find_front(description, patient)
+    try:
+        return bound_front(description, patient, array)
+    finally:
+        array.close()

@@ -54,9 +54,8 @@ def joint_codewords(
         return None
     old = codewords_of(before_section(description), members, redundancy)
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
+    written = rewritten_rows(description)
     touched = touched_rows(description)
-    # what is not proven to be written has its flaw, where the data were asked
-    written = rewritten_rows(description) if reshape.front is None else touched
     component_stop = before_section(description).zone.component_stop
 
     def left(member: Member) -> Extents:
