@@ -103,7 +103,8 @@ def test_examine_says_what_md_said(case: Case, capsys: pytest.CaptureFixture[str
         after["layout"] = "undeclared"
     assert said["array"] == said["array"] | after
     assert said["array"]["size"] == sum(said["account"].values()) == case.array_size
-    assert said["array"]["metadata"] == case.data["before_crash"]["metadata_version"]
+    written = case.data["before_crash"]["metadata_version"]
+    assert said["array"]["metadata"] == ("0.90" if written == "0.91" else written)  # its mark of a reshape
     if case.data["reshape_position"] is None:
         assert said["reshape"] is None
     else:
@@ -139,7 +140,8 @@ def test_mount(case: Case, tmp_path: Path) -> None:
     with untouched(case) as members, mounted([*case.choice, *members], tmp_path / "array") as tree:
         assert (tree / "array.img").stat().st_size == case.array_size
         assert sha256_of(tree / "array.img") == case.expected_sha256
-        if [volume["fs"] for volume in case.volumes] == ["ext4"] and not case.is_live:
+        bare = "LUKS" not in str(case.data) and [volume["fs"] for volume in case.volumes] == ["ext4"]
+        if bare and not case.is_live:
             with loop_mounted(tree / "array.img", tmp_path / "files", "noload") as files:
                 assert_files(files, case)
 

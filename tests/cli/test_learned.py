@@ -100,7 +100,7 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_member_that_fails_too_often_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     first = str(CASE.members()[0])
     budgets = {first: Budget(n_failures=0)}
-    monkeypatch.setattr("raidfs.cli.session.open_image", lambda path: RawImage(path, budget=budgets.get(path)))
+    monkeypatch.setattr("raidfs.cli.opening.open_image", lambda path: RawImage(path, budget=budgets.get(path)))
     with open_array([str(path) for path in CASE.members()]) as array:
         (message,) = [each.message for each in array.findings if each.subject == first]
     assert message.startswith(f"{first} fails too often or for too long")

@@ -178,7 +178,7 @@ def test_what_was_stopped_goes_on(n_reads: int, tmp_path: Path) -> None:
 
 
 def test_without_a_state_it_says_that_it_could_have_one() -> None:
-    with reading(GROWN, 130, KeyboardInterrupt()) as array, pytest.raises(Interrupted, match="with --state FILE"):
+    with reading(GROWN, 40, KeyboardInterrupt()) as array, pytest.raises(Interrupted, match="with --state FILE"):
         Verification(array, None, hashing=False).run(quiet=True)
 
 
