@@ -19,11 +19,9 @@ from raidfs.cli.session import open_array
 from raidfs.engine.array_source import ArraySource
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import at_risk_bytes
-from tests.oracle.reach import healths
 from tests.support.damaged import Damage, damaged_array, oracle_array
 from tests.support.golden import SECTOR, Case, golden_case
-from tests.support.reachable import whole_situation
-from tests.support.worth import LOST, Situation
+from tests.support.worth import LOST, Situation, healths
 
 pytestmark = pytest.mark.golden
 
@@ -57,7 +55,7 @@ def lost_by_oracle(source: ArraySource, case: Case, bad: Damage) -> Extents:
     assert not at_risk_bytes(source.description)
     paths = [str(path) for path in case.members()]
     told = {paths[index]: extents for index, extents in bad.items()}
-    found = healths(whole_situation(Situation(oracle_array(source.description, told))))
+    found = healths(Situation(oracle_array(source.description, told)))
     edges = np.flatnonzero(np.diff(np.concatenate(([0], found == LOST, [0])))).reshape(-1, 2)
     return Extents(edges * SECTOR)
 

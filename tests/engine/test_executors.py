@@ -22,14 +22,12 @@ from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry, locate
-from tests.oracle.reach import healths
 from tests.oracle.writer import Simulation, write_array
 from tests.support.contract import assert_contract
 from tests.support.crashes import Damaged, arrays
 from tests.support.nowait import answers_at_once
-from tests.support.reachable import whole_situation
 from tests.support.samples import EXACT, sample
-from tests.support.worth import SECTOR
+from tests.support.worth import SECTOR, healths
 
 
 def save(damaged: Damaged, folder: Path) -> list[str]:
@@ -76,7 +74,7 @@ def left_overs(draw: st.DrawFn) -> Damaged:
 def test_what_the_superblocks_tell_is_served_as_it_is(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, damaged: Damaged
 ) -> None:
-    expected = np.repeat(healths(whole_situation(damaged.situation)), SECTOR)
+    expected = np.repeat(healths(damaged.situation), SECTOR)
     truth = np.frombuffer(damaged.array.truth, dtype=np.uint8)
     paths = save(damaged, tmp_path_factory.mktemp("members"))
     with open_array(paths) as array, both(array) as (fast, slow):
@@ -87,7 +85,7 @@ def test_what_the_superblocks_tell_is_served_as_it_is(
         withheld = expected > Health.UNPROVEN
         account = array.account()
         assert account.lost + account.doubtful == int(withheld.sum())
-        assert account.lost <= int((expected == Health.LOST).sum())  # members that left, too, may hold something
+        assert account.lost <= int((expected == Health.LOST).sum())  # old copies, and members that left, may hold some
         assert lost.total == int(withheld.sum())
         served = np.frombuffer(content, dtype=np.uint8)
         sure = (expected <= (Health.REBUILT if damaged.has_stale_parity else Health.UNPROVEN)) & ~withheld
