@@ -29,7 +29,7 @@ from raidfs.errors import RaidfsError, SourceGone, SourceSilent
 from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
-from raidfs.image.patient import PatientSource, in_time
+from raidfs.image.patient import TimedSource, in_time
 from raidfs.superblock import claim_of
 from raidfs.superblock.found import Found
 
@@ -359,7 +359,7 @@ def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource],
     sources = [(member, members[member.path]) for member in description.sources]
     array = ArraySource(description, sources, watch=False, patience=options.patience)
     patient = {
-        role: PatientSource(member.path, members[member.path], options.patience)
+        role: TimedSource(member.path, members[member.path], options.patience)
         for role, member in description.serving.items()
     }
     try:

@@ -20,7 +20,7 @@ from raidfs.block import BlockSource, Requests, Watchable, check_requests
 from raidfs.engine.account import extents_with
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws, without_healed
-from raidfs.engine.fetch import EVERYTHING, Failure, FileSource, MemberReader, patient, run_reads
+from raidfs.engine.fetch import EVERYTHING, Failure, FileSource, MemberReader, answers_at_once, patient, run_reads
 from raidfs.engine.flatten import fits, flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
 from raidfs.engine.judge import judges_of, warm_up
@@ -92,9 +92,11 @@ class ArraySource:
         self.policy = policy
         self._members = [member for member, _ in sources]
         self._sources = [source for _, source in sources]
-        self._watched = [source for source in self._sources if watch and isinstance(source, Watchable)]
-        checks = {id(source): source.assert_unchanged for source in self._watched}
-        self._readers = [MemberReader(source, checks.get(id(source))) for source in self._sources]
+        watchable = enumerate(self._sources) if watch else ()
+        checks = {number: source.assert_unchanged for number, source in watchable if isinstance(source, Watchable)}
+        self._readers = [MemberReader(source, checks.get(number)) for number, source in enumerate(self._sources)]
+        self._checks = {number: check for number, check in checks.items() if answers_at_once(self._sources[number])}
+        self._erased: frozenset[int] = frozenset()
         self._patience = patience
         self._room = _Room()
         self._learning = threading.Lock()
@@ -195,21 +197,22 @@ class ArraySource:
         return Sight(flaws, charts, flatten(charts), generation)
 
     def _unchanged(self) -> bool:
-        """Erase members that changed under us, before they are read."""
-        intact = True
-        for source in self._watched:
-            try:
-                source.assert_unchanged()
-            except (SourceChanged, SourceGone) as error:
-                number = self._sources.index(cast(BlockSource, source))
-                # learned first: whoever finds it no longer watched finds the new sight, too
-                self.learn([(number, EVERYTHING, str(error))])
-                self._watch_no_longer(number)
-                intact = False
-        return intact
+        """Erase members that changed under us, before anything of them is served.
 
-    def _watch_no_longer(self, number: int) -> None:
-        self._watched = [each for each in self._watched if each is not self._sources[number]]
+        Asked is who can be read at once. The others might hang; of them it is known from their reads.
+        """
+        found = {number: reader.erased for number, reader in enumerate(self._readers) if reader.erased}
+        for number, check in self._checks.items():
+            try:
+                check()
+            except (SourceChanged, SourceGone) as error:
+                found[number] = str(error)
+        new = {number: reason for number, reason in found.items() if number not in self._erased}
+        if new:
+            # learned first: whoever finds it among the erased finds the new sight, too
+            self.learn((number, EVERYTHING, reason) for number, reason in new.items())
+            self._erased |= new.keys()
+        return not new
 
     def _serve_nowait(self, offset: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` if that needs no waiting: SERVED, GAVE_UP, or SERVED_FILLED where its rows are not settled."""
@@ -268,9 +271,7 @@ class ArraySource:
         lasting = [each for each in failures if each.lasting]
         if lasting:
             self.learn((each.source, each.extents, each.reason) for each in lasting)
-        for each in lasting:
-            if each.extents == EVERYTHING:
-                self._watch_no_longer(each.source)
+        self._erased |= {each.source for each in lasting if each.extents == EVERYTHING}
         return tuple(
             Flaw(each.source, EVERYTHING, Trust.NONE, "did not answer in time") for each in failures if not each.lasting
         )

@@ -7,6 +7,8 @@ member that was opened is asked in the same thread and before the same deadline,
 
 from __future__ import annotations
 
+import errno
+import os
 import queue
 import threading
 import time
@@ -87,7 +89,11 @@ class _Job:
 
 
 class MemberReader:
-    """Reads one source in a thread of its own, started at the first read."""
+    """Reads one source in a thread of its own, started at the first read.
+
+    Attributes:
+        erased: why nothing of the source is to be used any more, as a read has found; else ''.
+    """
 
     def __init__(self, source: BlockSource, check: Callable[[], None] | None = None) -> None:
         """Wrap a source; nothing is started yet.
@@ -98,6 +104,7 @@ class MemberReader:
         """
         self._source = source
         self._check = check
+        self.erased = ""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -136,7 +143,7 @@ class MemberReader:
             try:
                 self._answer(job)
             except (SourceChanged, SourceGone) as error:
-                job.erased = str(error)
+                job.erased = self.erased = str(error)
             except Exception as error:  # noqa: BLE001  # raised where somebody waits; here it would only end the thread
                 job.bug = error
             job.done.set()
@@ -174,13 +181,15 @@ class PatientSource:
         return self._source.size
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
-        """Fill `out`; see `BlockSource.read_into`. A source that is gone is lost as a whole."""
+        """Fill `out`; see `BlockSource.read_into`. A source that is gone, or has changed, is lost as a whole."""
         ends = np.cumsum(requests[:, 1])
         packed = np.stack((requests[:, 0], requests[:, 1], ends - requests[:, 1]), axis=1)
         deadline = time.monotonic() + self._patience
         job = self._reader.submit(packed, int(ends[-1]) if len(ends) else 0)
         in_time = job is not None and self._reader.wait(job, deadline)
-        if job is None or not in_time or job.gone:
+        if job is not None and in_time and job.bug is not None:
+            raise job.bug
+        if job is None or not in_time or job.gone or job.erased:
             if not in_time:
                 asked = Extents(np.stack((requests[:, 0], requests[:, 0] + requests[:, 1]), axis=1))
                 with self._lock:
@@ -220,6 +229,20 @@ class PatientFile(PatientSource):
     def assert_unchanged(self) -> None:
         """Raise `SourceChanged` when the file is no longer what was opened."""
         self._file.assert_unchanged()
+
+
+def answers_at_once(source: BlockSource) -> bool:
+    """Tell whether some reads of a source may be answered without waiting: its file system knows `RWF_NOWAIT`.
+
+    Such a one does not hang when it is asked for sizes and times either; network and FUSE file systems do.
+    """
+    if not isinstance(source, FileSource):
+        return False
+    try:
+        os.preadv(source.fd, [bytearray(1)], source.base, os.RWF_NOWAIT)
+    except OSError as error:
+        return error.errno != errno.EOPNOTSUPP
+    return True
 
 
 def patient(source: BlockSource, reader: MemberReader, patience: float) -> PatientSource:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource, MemorySource
-from raidfs.engine.fetch import EVERYTHING, Failure, MemberReader, run_reads
+from raidfs.block import BlockSource, MemorySource, read_exact
+from raidfs.engine.fetch import EVERYTHING, Failure, MemberReader, patient, run_reads
 from raidfs.errors import SourceChanged, SourceError, SourceGone
 from raidfs.extents import Extents
 from tests.support.sources import BadSectors, Going, Hanging
@@ -116,6 +116,22 @@ def test_to_hang_when_asked_whether_it_changed_is_to_hang() -> None:
         pass
     for each in readers:
         each.close()
+
+
+@pytest.mark.parametrize("error", [SourceChanged("a: was written to"), SourceGone("a: is gone")])
+def test_who_reads_without_a_plan_gets_nothing_of_what_changed_or_is_gone(error: SourceError) -> None:
+    reader = MemberReader(MemorySource(IMAGES[0]), fail(error))
+    assert reader.erased == ""
+    assert read_exact(patient(MemorySource(IMAGES[0]), reader, FOREVER), 7, 100) == (bytes(100), Extents.span(0, 100))
+    assert reader.erased == str(error)
+    reader.close()
+
+
+def test_who_reads_without_a_plan_hears_of_bugs() -> None:
+    reader = MemberReader(MemorySource(IMAGES[0]), fail(KeyError("a bug")))
+    with pytest.raises(KeyError, match="a bug"):
+        read_exact(patient(MemorySource(IMAGES[0]), reader, FOREVER), 7, 100)
+    reader.close()
 
 
 def test_a_bug_reaches_who_waits_and_does_not_end_the_member() -> None:

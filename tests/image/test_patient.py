@@ -11,7 +11,7 @@ import pytest
 from raidfs.block import MemorySource, one_request, read_exact
 from raidfs.errors import SourceGone, SourceSilent
 from raidfs.extents import Extents
-from raidfs.image.patient import PatientSource, in_time
+from raidfs.image.patient import TimedSource, in_time
 from tests.support.contract import assert_contract
 from tests.support.sources import BadSectors, Hanging
 
@@ -21,27 +21,33 @@ FOREVER, AT_ONCE = 600.0, 0.0
 
 def test_who_answers_is_passed_through() -> None:
     bad = Extents([(512, 1024), (9000, 9001)])
-    assert_contract(PatientSource("a", MemorySource(DATA, bad), FOREVER), DATA, bad)
-    assert_contract(PatientSource("a", BadSectors(DATA, bad), FOREVER), DATA, bad)
+    assert_contract(TimedSource("a", MemorySource(DATA, bad), FOREVER), DATA, bad)
+    assert_contract(TimedSource("a", BadSectors(DATA, bad), FOREVER), DATA, bad)
 
 
-def test_who_does_not_is_asked_once_and_told_of_at_the_end() -> None:
+def test_who_does_not_is_asked_once() -> None:
     source = Hanging(DATA)
-    patient = PatientSource("disk a", source, AT_ONCE)
+    patient = TimedSource("disk a", source, AT_ONCE)
     for _ in range(3):
         assert read_exact(patient, 100, 50) == (bytes(50), Extents.span(0, 50))
     assert patient.known_losses(7, 9) == Extents.span(7, 9)
-    with pytest.raises(SourceSilent, match=r"disk a: does not answer \(waited 0 seconds for it\)"), patient:
-        source.asked.wait()
+    source.asked.wait()
     assert source.n_asked == 1
     source.may_answer.set()
+
+
+def test_silence_is_one_sentence() -> None:
+    may_answer = threading.Event()
+    with pytest.raises(SourceSilent, match=r"^disk a: does not answer \(waited 0 seconds for it\)$"):
+        in_time("disk a", AT_ONCE, may_answer.wait)
+    may_answer.set()
 
 
 def test_a_late_answer_goes_nowhere() -> None:
     source, out = Hanging(DATA), np.full(50, 0x5A, dtype=np.uint8)
     answered = threading.Event()
     source.after_read = answered.set
-    patient = PatientSource("a", source, AT_ONCE)
+    patient = TimedSource("a", source, AT_ONCE)
     assert patient.read_into(one_request(0, 50), out) == Extents.span(0, 50)
     out[:] = 0x5A
     source.may_answer.set()
