@@ -153,6 +153,8 @@ class Shape:
         least = 0 if self.level in _WITHOUT_CHUNK else 512
         if self.chunk_size < least or self.chunk_size % 512:
             raise InconsistentDescription(f"a chunk of {self.chunk_size} bytes is no multiple of 512 bytes")
+        if self.level is Level.RAID10 and self.n_copies < 2:
+            raise InconsistentDescription(f"a raid10 ({self.layout}) without copies cannot be")
         fewest = max(_FEWEST_DISKS.get(self.level, 1), 1 if self.level is not Level.RAID10 else self.n_copies)
         if self.raid_disks < fewest:
             layout = f" ({self.layout})" if self.level is Level.RAID10 else ""

@@ -15,10 +15,12 @@ counting from the start of the array leads (layout *original*), later ones anew 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from raidfs.array.shape import Shape
+from raidfs.extents import Extents
 from raidfs.geometry.table import RowTable
 from raidfs.geometry.zone import Zone
 
@@ -63,14 +65,13 @@ def striped_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, .
     return tuple(zones)
 
 
-def layouts_differ(shape: Shape, component_sizes: Sequence[int]) -> tuple[int, int] | None:
-    """Return the array bytes that the original and the alternate layout put at different places; None: none."""
+def layouts_differ(shape: Shape, component_sizes: Sequence[int]) -> Extents:
+    """Return the zones whose bytes the original and the alternate layout put at different places [array bytes]."""
     original, alternate = (
-        striped_zones(Shape(shape.level, layout, shape.chunk_size, shape.raid_disks), component_sizes)
-        for layout in ("original", ALTERNATE)
+        striped_zones(replace(shape, layout=layout), component_sizes) for layout in ("original", ALTERNATE)
     )
-    differing = [a for a, b in zip(original, alternate, strict=True) if (a.table.role != b.table.role).any()]
-    return (differing[0].array_start, differing[-1].array_stop) if differing else None
+    pairs = zip(original, alternate, strict=True)
+    return Extents([(a.array_start, a.array_stop) for a, b in pairs if (a.table.role != b.table.role).any()])
 
 
 def _striped(roles: Sequence[int]) -> RowTable:
