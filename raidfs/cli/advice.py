@@ -5,6 +5,7 @@ from __future__ import annotations
 from raidfs.array.description import ArrayDescription, State
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
+from raidfs.geometry.doubts import Doubt, doubts_of
 from raidfs.geometry.reshape import at_risk_bytes
 from raidfs.units import format_size
 
@@ -46,8 +47,14 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
     return [Finding(Severity.ERROR, "array", text)]
 
 
+def _about_places(doubt: Doubt) -> Finding:
+    (first, _), last = next(iter(doubt.where)), int(doubt.where.array[-1, 1])
+    text = f"{doubt.reason}; {format_size(doubt.where.total)} between the array bytes {first} and {last} are doubtful"
+    return Finding(Severity.ERROR, "array", text)
+
+
 def _about_account(description: ArrayDescription, account: Account) -> list[Finding]:
-    findings = []
+    findings = [_about_places(doubt) for doubt in doubts_of(description)]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
     if account.unproven:

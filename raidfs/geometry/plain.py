@@ -15,12 +15,10 @@ counting from the start of the array leads (layout *original*), later ones anew 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from raidfs.array.shape import Shape
-from raidfs.extents import Extents
 from raidfs.geometry.table import RowTable
 from raidfs.geometry.zone import Zone
 
@@ -63,15 +61,6 @@ def striped_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, .
         zones.append(Zone(start, stop, low, chunk, 0, _striped(roles[first:] + roles[:first])))
         start = stop
     return tuple(zones)
-
-
-def layouts_differ(shape: Shape, component_sizes: Sequence[int]) -> Extents:
-    """Return the zones whose bytes the original and the alternate layout put at different places [array bytes]."""
-    original, alternate = (
-        striped_zones(replace(shape, layout=layout), component_sizes) for layout in ("original", ALTERNATE)
-    )
-    pairs = zip(original, alternate, strict=True)
-    return Extents([(a.array_start, a.array_stop) for a, b in pairs if (a.table.role != b.table.role).any()])
 
 
 def _striped(roles: Sequence[int]) -> RowTable:

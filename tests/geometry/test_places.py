@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from raidfs.array.shape import Shape, shape_of
 from raidfs.errors import GeometryError, InconsistentDescription
+from raidfs.geometry.doubts import differing
 from raidfs.geometry.geometry import zones_of
-from raidfs.geometry.plain import layouts_differ
 from raidfs.geometry.zone import UNUSED, Zone
 from tests.oracle.places import ALTERNATE, ORIGINAL, Copies, Linear, Mirrored, Place, Placement, Striped
 
@@ -142,14 +142,14 @@ def test_where_the_two_layouts_of_raid0_differ(raid_disks: int) -> None:
     for seed in range(8):
         sizes = sizes_of(raid_disks, seed)
         one, other = Striped(sizes, CHUNK, ORIGINAL), Striped(sizes, CHUNK, ALTERNATE)
-        differing = [at for at in range(0, one.size, CHUNK) if one.places(at) != other.places(at)]
-        found = layouts_differ(shape(one), sizes)
-        assert all(found.contains(at, at + CHUNK) for at in differing)
-        assert bool(found) == bool(differing)
-        if differing:
+        moved = [at for at in range(0, one.size, CHUNK) if one.places(at) != other.places(at)]
+        found = differing(shape(one), shape(other), sizes)
+        assert all(found.contains(at, at + CHUNK) for at in moved)
+        assert bool(found) == bool(moved)
+        if moved:
             (first, _), last = next(iter(found)), int(found.array[-1, 1])
-            assert first <= differing[0]
-            assert last >= differing[-1] + CHUNK
+            assert first <= moved[0]
+            assert last >= moved[-1] + CHUNK
 
 
 @pytest.mark.parametrize("rounding", [0, 4096])
