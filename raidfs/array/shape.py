@@ -232,7 +232,7 @@ class Shape:
         if self.level != after.level:
             return f"a reshape does not make a {after.level.title} of a {self.level.title}"
         if self.level not in RESHAPES:
-            return f"a {self.level.title} is never reshaped"
+            return f"{self.level.title} arrays are never reshaped"
         if any(shape.copies.far > 1 and not shape.copies.is_offset for shape in (self, after)):
             return f"a raid10 is not reshaped from or to far copies ({self.layout} to {after.layout})"
         if self.n_copies != after.n_copies:
