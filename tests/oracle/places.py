@@ -6,6 +6,7 @@ and `__raid10_find_phys`. Naive on purpose: one byte at a time, no tables. Bytes
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -221,3 +222,8 @@ class Copies:
 
     def run(self, array_offset: int) -> int:
         return self.chunk - array_offset % self.chunk
+
+    def survives(self, missing: Collection[int]) -> bool:
+        """Whether every chunk has a copy on a member that is not missing."""
+        chunks = range(0, 2 * self.raid_disks * self.chunk, self.chunk)
+        return all(any(role not in missing for role, _ in self.places(at)) for at in chunks)
