@@ -350,3 +350,15 @@ def test_a_raid5_on_its_way_to_raid6(layout: int, tmp_path: Path) -> None:
             assert opened_as(opened) == (array.truth, Extents()), left_out
         for path in tmp_path.iterdir():
             path.unlink()
+
+
+def test_far_sets_that_put_both_copies_on_one_member_are_named(tmp_path: Path) -> None:
+    """Only the variant that Linux itself calls buggy does."""
+    buggy = copies(0x20201, 3)
+    written = write_copied(buggy, (buggy.component_size,) * 3, data_offset=OFFSET)
+    with open_array([str(path) for path in written.save(tmp_path)]) as opened:
+        assert opened_as(opened) == (written.truth, Extents())
+        assert "puts two copies of some chunks on one member: without it both go" in sentences(opened)
+    (tmp_path / "less").mkdir()
+    assert written.lost_without((1,))
+    assert_served(written, tmp_path / "less", (1,))

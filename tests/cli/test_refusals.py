@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,11 @@ FIVE = Geometry(5, 2, 3, 4096)
 CLUSTERED, UNKNOWN = 256, 1 << 15
 
 
-def marked(folder: Path, numbers: range, metadata: str = "1.2", **changes: object) -> list[str]:
+def marked(folder: Path, numbers: range, metadata: str = "1.2", **changes: Any) -> list[str]:
     """An array of three members; the superblocks of some of them say something else."""
     array = write_array(FIVE, 16 * 4096, data_offset=0 if metadata == "0.90" else 65536, metadata=metadata)
     paths = array.save(folder)
-    label: Label[Geometry] = replace(array.label, **changes)  # type: ignore[arg-type]  # names of its fields
+    label: Label[Geometry] = replace(array.label, **changes)
     for number in numbers:
         image = bytearray(paths[number].read_bytes())
         start = array.members[number].data_offset
@@ -48,7 +49,7 @@ def geometry(level: int) -> Geometry:
 )
 @pytest.mark.parametrize("command", [["examine"], ["export", "--force"], ["explain", "--at", "0"]], ids=lambda c: c[0])
 def test_the_whole_array_is_refused(
-    command: list[str], changes: dict[str, object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], changes: dict[str, Any], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = marked(tmp_path, range(3), **changes)
     target = [str(tmp_path / "copy.img")] if command[0] == "export" else []
@@ -65,7 +66,7 @@ def test_the_whole_array_is_refused(
     ids=str,
 )
 def test_one_member_is_set_apart(
-    changes: dict[str, object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = marked(tmp_path, range(2, 3), **changes)
     assert main(["examine", *paths]) == 0
