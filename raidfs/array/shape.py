@@ -230,13 +230,13 @@ class Shape:
     def obstacle_to(self, after: Shape) -> str:
         """Say why md does not reshape this to another shape, one clause; empty: it may (`raid10_check_reshape`)."""
         if self.level != after.level:
-            return f"a reshape does not make a {after.level.title} of a {self.level.title}"
+            return f"a reshape does not change the level ({self.level.title} to {after.level.title})"
         if self.level not in RESHAPES:
-            return f"{self.level.title} arrays are never reshaped"
+            return f"arrays of level {self.level.title} are never reshaped"
         if any(shape.copies.far > 1 and not shape.copies.is_offset for shape in (self, after)):
-            return f"a raid10 is not reshaped from or to far copies ({self.layout} to {after.layout})"
+            return f"a raid10 is not reshaped from or to a layout with far copies ({self.layout} to {after.layout})"
         if self.n_copies != after.n_copies:
-            return f"a reshape does not change the number of copies ({self.layout} to {after.layout})"
+            return f"a reshape does not change the number of copies of the layout ({self.layout} to {after.layout})"
         return ""
 
     @property

@@ -109,15 +109,19 @@ def test_who_has_another_chunk_without_a_reshape_between_is_set_apart() -> None:
 @pytest.mark.parametrize(
     ("changes", "told", "message"),
     [
-        ({"level": 1, "layout": 0}, replace(GROWTH, new_level=1, new_layout=0), "raid1 arrays are never reshaped"),
-        ({"level": 0, "layout": 2}, replace(GROWTH, new_level=0), "raid0 arrays are never reshaped"),
-        ({"level": -1, "layout": 0}, replace(GROWTH, new_level=-1), "linear arrays are never reshaped"),
+        (
+            {"level": 1, "layout": 0},
+            replace(GROWTH, new_level=1, new_layout=0),
+            "arrays of level raid1 are never reshaped",
+        ),
+        ({"level": 0, "layout": 2}, replace(GROWTH, new_level=0), "level raid0 are never reshaped"),
+        ({"level": -1, "layout": 0}, replace(GROWTH, new_level=-1), "level linear are never reshaped"),
         (
             {"level": 10, "layout": 0x201},
             replace(GROWTH, new_level=10, new_layout=0x102),
-            r"not reshaped from or to far copies \(far=2 to near=2\)",
+            r"from or to a layout with far copies \(far=2 to near=2\)",
         ),
-        ({"level": 10, "layout": 0x10201}, replace(GROWTH, new_level=10, new_layout=0x201), "from or to far copies"),
+        ({"level": 10, "layout": 0x10201}, replace(GROWTH, new_level=10, new_layout=0x201), "a layout with far copies"),
         ({"level": 10, "layout": 0x102}, replace(GROWTH, new_level=10, new_layout=0x10301), "the number of copies"),
     ],
     ids=str,

@@ -308,6 +308,28 @@ def test_a_raid0_that_grows(level: int, rows: int, tmp_path: Path) -> None:
         assert opened.account().good == array.size
 
 
+@pytest.mark.parametrize("rows", [0, 5, 12, 24])
+def test_a_raid0_that_becomes_a_raid5(rows: int, tmp_path: Path) -> None:
+    """With the new member in the role of the parity that the old geometry never had; its data disks stay three.
+
+    A reshape of as many data disks may be further than it says: what that leaves open is read on request only.
+    """
+    before, after = Geometry(5, 5, 4, CHUNK), Geometry(5, 2, 4, CHUNK)
+    array = write_array(before, 24 * CHUNK, data_offset=4 * OFFSET, new_data_offset=3 * OFFSET)
+    array.fail(3)
+    array.start_reshape(after, [3 * OFFSET] * 4, fill=(3,))
+    array.advance(rows * after.stripe_size)
+    paths = [str(path) for path in array.save(tmp_path)]
+    with open_array(paths, Options(policy=Policy(doubtful=True))) as opened:
+        assert opened_as(opened) == (array.truth, Extents())
+    for without in (0, 1, 4):  # device 4 is the new one
+        left = [path for path in paths if not path.endswith(f"disk{without}.img")]
+        with open_array(left) as opened:
+            content, lost = opened_as(opened)
+        assert lost.clip(0, array.position) == Extents()
+        assert all(content[a:b] == array.truth[a:b] for a, b in Extents.span(0, array.size).difference(lost))
+
+
 def test_a_raid0_that_stopped_half_way_to_another_level(tmp_path: Path) -> None:
     array = write_array(Geometry(4, 0, 4, CHUNK), 16 * CHUNK, data_offset=OFFSET)
     array.fail(3)
