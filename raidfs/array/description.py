@@ -7,7 +7,7 @@ not know where it came from. Refuses to exist when it contradicts itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from raidfs.array.shape import Shape
@@ -104,6 +104,11 @@ class Direction(Enum):
     FORWARD = "forward"
     BACKWARD = "backward"
 
+    @property
+    def is_forward(self) -> bool:
+        """Whether the position grows."""
+        return self is Direction.FORWARD
+
 
 @dataclass(frozen=True)
 class Reshape:
@@ -129,6 +134,19 @@ class Reshape:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another shape that the array may have.
+
+    Attributes:
+        shape: it.
+        reason: why it cannot be ruled out, one sentence.
+    """
+
+    shape: Shape
+    reason: str
+
+
+@dataclass(frozen=True)
 class ArrayDescription:
     """The array as decided.
 
@@ -144,6 +162,7 @@ class ArrayDescription:
         clean: md had nothing in the middle of being written when it was stopped.
         unsynced: where redundancy is not proven to agree with the data [component bytes]: after an unclean shutdown
             what lies behind `resync_offset`, or those parts of it that a write-intent bitmap names.
+        alternatives: other shapes that it may have; where they put bytes elsewhere, nothing is sure.
         withheld: why no byte of the array may be served as sure, one sentence; empty: nothing speaks against it.
         events: of the freshest superblock.
         updated: time of the freshest superblock [microseconds since 1970].
@@ -159,6 +178,7 @@ class ArrayDescription:
     reshape: Reshape | None = None
     clean: bool = True
     unsynced: Extents = Extents()
+    alternatives: tuple[Alternative, ...] = ()
     withheld: str = ""
     events: int = 0
     updated: int = 0
@@ -200,6 +220,7 @@ class ArrayDescription:
             if member.state.serves:
                 offsets = (member.data_offset, member.new_data_offset, member.recovered_to or 0)
                 told += [(f"an offset of {member.path}", offset) for offset in offsets]
+                told.append((f"the component size of {member.path}", member.component_size or 0))
         for name, value in told:
             if not 0 <= value < LARGEST:
                 raise InconsistentDescription(f"{name} is {value} bytes, which cannot be")
@@ -207,8 +228,9 @@ class ArrayDescription:
     def _check_reshape(self, reshape: Reshape) -> None:
         if reshape.after != self.shape:
             raise InconsistentDescription("the new shape of the reshape is not the shape of the array")
-        if reshape.before.level != reshape.after.level:
-            raise InconsistentDescription("both shapes of a reshape must have one level")
+        obstacle = reshape.before.obstacle_to(reshape.after)
+        if obstacle:
+            raise InconsistentDescription(obstacle)
         unit = 512  # raid10.c: any sector
         if reshape.after.has_parity:
             unit = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
@@ -217,6 +239,17 @@ class ArrayDescription:
             raise InconsistentDescription(
                 f"the reshape position {reshape.position} is no multiple of a whole new stripe ({unit} bytes)"
             )
+
+    def taken_as(self, shape: Shape) -> ArrayDescription:
+        """Return the array in another shape, decided: there are no alternatives any more.
+
+        Raises:
+            InconsistentDescription: it cannot have that shape.
+        """
+        if self.reshape is not None:
+            raise InconsistentDescription("an array in the middle of a reshape has two shapes")
+        size = usable_size([shape], self.component_sizes)
+        return replace(self, shape=shape, size=size, alternatives=())
 
     @property
     def n_roles(self) -> int:

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from raidfs.array.choose import Claimed
-from raidfs.array.description import Direction, Reshape, usable_size
-from raidfs.array.shape import Shape, shape_of
+from raidfs.array.description import Alternative, Direction, Reshape, usable_size
+from raidfs.array.shape import Level, Shape, shape_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.extents import Extents
 from raidfs.superblock.claim import MemberClaim
@@ -74,6 +74,8 @@ def offsets_of(claim: MemberClaim, first: MemberClaim, usual: int | None) -> tup
     if told is not None and first.reshape is None:
         moved = claim.data_offset + told.new_offset
         return moved, moved, "does not know yet that the reshape has ended; its data begin where that left them"
+    if told is None and first.reshape is None and _is_before_last_update(claim, first):
+        return claim.data_offset, claim.data_offset, "does not know yet the shape that the reshape ended with"
     if told is None and first.reshape is not None:
         move = claim.data_offset + (usual or 0)
         return claim.data_offset, move, "does not know yet that the reshape has begun; its data move as the others' do"
@@ -87,6 +89,8 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
         return "" if claim.events + 1 >= first.events else "that no reshape runs"
     if claim.reshape is not None and first.reshape is None and _after(claim) == _static(first):
         return "" if claim.events + 1 >= first.events else "that a reshape runs"
+    if _is_before_last_update(claim, first):
+        return "" if claim.events + 1 >= first.events else "that a reshape has just ended"
     for name in ("metadata", "level", "layout", "chunk_size", "raid_disks", "component_size"):
         if getattr(claim, name) != getattr(first, name):
             return f"{name} {getattr(claim, name)} instead of {getattr(first, name)}"
@@ -97,6 +101,14 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
             if getattr(claim.reshape, name) != getattr(first.reshape, name):
                 return f"{name} {getattr(claim.reshape, name)} instead of {getattr(first.reshape, name)}"
     return ""
+
+
+def _is_before_last_update(claim: MemberClaim, first: MemberClaim) -> bool:
+    """Tell whether a member missed only the last of the updates that end a reshape; see `ending_of`."""
+    last = claim.last_reshape
+    if claim.reshape is not None or first.reshape is not None or last is None or _static(claim) == _static(first):
+        return False
+    return _told(claim, last.new_layout, last.new_chunk_size, claim.raid_disks) == _static(first)
 
 
 _Static = tuple[object, ...]
@@ -124,46 +136,51 @@ def _told(claim: MemberClaim, layout: int, chunk_size: int, raid_disks: int) -> 
     return claim.metadata, claim.level, layout, chunk_size, raid_disks, claim.component_size
 
 
-def half_finished(claim: MemberClaim) -> str:
-    """Say that a reshape may have ended without its new layout and chunk having been recorded, one sentence; or ''.
+def ending_of(claim: MemberClaim) -> Shape | None:
+    """Return the shape of the data where a reshape ended without its new layout and chunk having been recorded.
 
     The end of a reshape writes the superblocks twice (`raid5.c: raid5_finish_reshape`): first without the reshape but
     with the old layout and chunk, then with the new ones. What a superblock keeps of its last reshape tells the two
-    apart: it differs from the fields in force, and its position is near the end of the way.
+    apart: it differs from the fields in force, and its position is near the end of the way. (Changes of the level and
+    of arrays of two members, which are made at once, leave other values there.)
+
+    Returns:
+        None: nothing speaks for it.
     """
     last = claim.last_reshape
-    if last is None or claim.reshape is not None or last.new_level != claim.level:
-        return ""
+    if last is None or claim.reshape is not None:
+        return None
     if (last.new_layout, last.new_chunk_size) == (claim.layout, claim.chunk_size):
-        return ""
+        return None
     try:
         old = shape_of(claim.level, claim.layout, claim.chunk_size, claim.raid_disks)
         new = shape_of(claim.level, last.new_layout, last.new_chunk_size, claim.raid_disks)
     except (InconsistentDescription, UnsupportedMetadata):
-        return ""
+        return None
+    is_step_to_five = last.new_level == Level.RAID5.value and new.has_q_last  # the level is changed after the reshape
+    if old.obstacle_to(new) or not (last.new_level == claim.level or is_step_to_five):
+        return None
     way = usable_size((old, new), [claim.component_size or 0] * claim.raid_disks)
-    if (2 * last.position > way) == last.backwards:
-        return ""
-    return (
-        f"a reshape to {new} ended, but the superblocks still say {old}: they may have been written only in part, and "
-        "the data are in one of the two"
-    )
+    return None if (2 * last.position > way) == last.backwards else new
 
 
-def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
-    """Say that members of a RAID10 left while it was reshaped to what it is (or becomes) now, one sentence; or ''.
+def alternatives_of(claim: MemberClaim) -> tuple[Shape | None, tuple[Alternative, ...]]:
+    """Return the shape of the array where it is not the recorded one, and what other shapes it may have.
 
-    Linux fails members of a RAID10 that it itself writes beyond the end of, and goes on without them from wrong places:
-    real arrays whose data were whole only on those that it threw out. So what was moved after they left is not sure.
+    Raises:
+        InconsistentDescription, UnsupportedMetadata: the claim gives no shape.
     """
-    if not shapes_of(first)[0].moves_exactly:
-        return ""
-    for claim in others:
-        if claim.reshape is None or claim.events + 1 >= first.events:
-            continue
-        if first.reshape is not None or _after(claim) == _static(first):
-            return (
-                f"a member left at position {claim.reshape.position} of the reshape (events {claim.events}, now "
-                f"{first.events}), and Linux is known to move a RAID10 wrongly after that"
-            )
-    return ""
+    told, _ = shapes_of(claim)
+    new = ending_of(claim)
+    if new is not None:
+        text = (
+            f"a reshape to {new} ended, but the superblocks still say {told}: only the first of the two updates of its"
+        )
+        return new, (Alternative(told, f"{text} end was written, or they are right after all"),)
+    other = told.other_reading
+    if other is not None:
+        text = (
+            f"the layout of this {told.level.title} is not declared: Linux before 3.14 laid out the parts that only its"
+        )
+        return None, (Alternative(other, f"{text} longer members have as 'original', later ones as 'alternate'"),)
+    return None, ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
@@ -66,6 +66,19 @@ _ONLY_LAYOUT = {Level.LINEAR: "concatenated", Level.RAID1: "mirrored"}
 _N_PARITY = {Level.RAID4: 1, Level.RAID5: 1, Level.RAID6: 2}
 _FEWEST_DISKS = {Level.RAID4: 2, Level.RAID5: 2, Level.RAID6: 4, Level.RAID10: 2}
 _WITHOUT_CHUNK = (Level.LINEAR, Level.RAID1)
+
+
+RESHAPES: dict[Level, tuple[str, ...]] = {
+    Level.RAID4: ("members", "chunk"),
+    Level.RAID5: ("members", "chunk", "layout"),
+    Level.RAID6: ("members", "chunk", "layout"),
+    Level.RAID10: ("members", "chunk", "near to offset and back"),
+}
+"""What a reshape can change, by the level that is in force meanwhile (`raid5.c`, `raid10.c`: `check_reshape`).
+
+Changes of the level are no reshapes: mdadm changes it at once before or after one, so that a RAID0 grows as a RAID4
+without its parity member, and a RAID5 becomes a RAID6 by a change of the layout of a RAID6.
+"""
 
 
 class FarSets(Enum):
@@ -153,6 +166,8 @@ class Shape:
         least = 0 if self.level in _WITHOUT_CHUNK else 512
         if self.chunk_size < least or self.chunk_size % 512:
             raise InconsistentDescription(f"a chunk of {self.chunk_size} bytes is no multiple of 512 bytes")
+        if self.level is Level.RAID10 and self.n_copies < 2:
+            raise InconsistentDescription(f"a raid10 ({self.layout}) without copies cannot be")
         fewest = max(_FEWEST_DISKS.get(self.level, 1), 1 if self.level is not Level.RAID10 else self.n_copies)
         if self.raid_disks < fewest:
             layout = f" ({self.layout})" if self.level is Level.RAID10 else ""
@@ -198,9 +213,31 @@ class Shape:
         return self.level in (Level.LINEAR, Level.RAID0)
 
     @property
+    def has_q_last(self) -> bool:
+        """Whether it is a RAID5 with a Q added: what a RAID6 is reshaped to before it becomes a RAID5."""
+        return self.level is Level.RAID6 and (self.layout.endswith("-6") or self.layout == "parity-last")
+
+    @property
+    def other_reading(self) -> Shape | None:
+        """The shape that it may have instead, where its layout is not declared; see `striped_zones`."""
+        return replace(self, layout="alternate") if self.layout == "undeclared" else None
+
+    @property
     def counts_in_array_bytes(self) -> bool:
         """Whether md's resync offset and bitmaps are about array bytes (RAID10), not about component bytes."""
         return self.level is Level.RAID10
+
+    def obstacle_to(self, after: Shape) -> str:
+        """Say why md does not reshape this to another shape, one clause; empty: it may (`raid10_check_reshape`)."""
+        if self.level != after.level:
+            return f"a reshape does not change the level ({self.level.title} to {after.level.title})"
+        if self.level not in RESHAPES:
+            return f"arrays of level {self.level.title} are never reshaped"
+        if any(shape.copies.far > 1 and not shape.copies.is_offset for shape in (self, after)):
+            return f"a raid10 is not reshaped from or to a layout with far copies ({self.layout} to {after.layout})"
+        if self.n_copies != after.n_copies:
+            return f"a reshape does not change the number of copies of the layout ({self.layout} to {after.layout})"
+        return ""
 
     @property
     def moves_exactly(self) -> bool:
@@ -222,6 +259,21 @@ class Shape:
             return align_down(size, self.chunk_size) * self.n_data
         copies = self.copies
         return size // self.chunk_size // copies.far * self.raid_disks // copies.near * self.chunk_size
+
+    def placed_below(self, component_sizes: Sequence[int], missing: Sequence[int]) -> int:
+        """Return below what the places of bytes do not depend on how much missing members gave [array bytes].
+
+        Those of a linear array hang on the members before them. Of a RAID0 one size may change every zone; only where
+        all others give the same, a missing one is taken to do so too, for that is how such arrays are made.
+
+        Args:
+            component_sizes: by role, taken for granted for the missing ones [bytes].
+            missing: their roles, ascending.
+        """
+        if self.level is Level.LINEAR:
+            return self.array_size(component_sizes[: missing[0] + 1])
+        known = {align_down(size, self.chunk_size) for role, size in enumerate(component_sizes) if role not in missing}
+        return self.array_size(component_sizes) if len(known) == 1 else 0
 
     def rows_below(self, position: int) -> tuple[int, int]:
         """Return how far down the members the array bytes below a position reach [component bytes].

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from raidfs.array.description import ArrayDescription, State
+from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
+from raidfs.geometry.doubts import Doubt, doubts_of
+from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.geometry.zone import Zone
 from raidfs.units import format_size
 
 
@@ -31,7 +35,14 @@ def _about_members(description: ArrayDescription) -> list[Finding]:
         if member.state.serves and member.bad_blocks:
             text = f"{member.path} lists {member.bad_blocks.total} bytes in its bad-block log; they are not read"
             findings.append(Finding(Severity.WARNING, member.path, text))
+    if any(zone.table.has_copies_on_one_role for shape in description.shapes for zone in _zones(description, shape)):
+        text = f"the layout {description.shape.layout} puts two copies of some chunks on one member: without it both go"
+        findings.append(Finding(Severity.WARNING, "array", text))
     return findings
+
+
+def _zones(description: ArrayDescription, shape: Shape) -> tuple[Zone, ...]:
+    return zones_of(shape, description.component_sizes[: shape.raid_disks])
 
 
 def _about_reshape(description: ArrayDescription) -> list[Finding]:
@@ -46,8 +57,14 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
     return [Finding(Severity.ERROR, "array", text)]
 
 
+def _about_places(doubt: Doubt) -> Finding:
+    (first, _), last = next(iter(doubt.where)), int(doubt.where.array[-1, 1])
+    text = f"{doubt.reason}; {format_size(doubt.where.total)} between the array bytes {first} and {last} are doubtful"
+    return Finding(Severity.ERROR, "array", text)
+
+
 def _about_account(description: ArrayDescription, account: Account) -> list[Finding]:
-    findings = []
+    findings = [_about_places(doubt) for doubt in doubts_of(description)]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
     if account.unproven:

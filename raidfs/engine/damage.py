@@ -17,6 +17,7 @@ from raidfs.array.description import ArrayDescription, Member, Past, State
 from raidfs.block import BlockSource
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
+from raidfs.geometry.doubts import doubtful_places
 from raidfs.geometry.reshape import Side, at_risk_rows, rewritten_rows
 
 UNREADABLE = "could not be read"
@@ -65,6 +66,10 @@ def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes:
     for source, (member, size) in enumerate(zip(members, sizes, strict=True)):
         flaws += _flaws_of_member(description, member, source, size)
         flaws += (_flaws_of_reshape if member.past is None else flaws_of_past)(description, member, source)
+    for role, rows, reason in doubtful_places(description):
+        for source, member in enumerate(members):
+            if member.role == role:
+                flaws.append(Flaw(source, rows.shift(member.data_offset), Trust.DOUBTFUL, reason))
     return tuple(flaw for flaw in flaws if flaw.extents)
 
 

@@ -22,7 +22,7 @@ from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
 from raidfs.erasure.linear_code import LinearCode
 from raidfs.extents import Extents
-from raidfs.geometry.reshape import Section, before_section, rewritten_rows, touched_rows
+from raidfs.geometry.reshape import Section, before_section, recorded_rows, touched_rows
 
 _EVERYWHERE = 1 << 62
 
@@ -54,7 +54,7 @@ def joint_codewords(
         return None
     old = codewords_of(before_section(description), members, redundancy)
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
-    written = rewritten_rows(description)
+    written = recorded_rows(description)
     touched = touched_rows(description)
     component_stop = before_section(description).zone.component_stop
 

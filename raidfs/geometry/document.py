@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from raidfs.array.shape import LAYOUT_NAMES, Level, Shape, layout_name
+from raidfs.array.shape import LAYOUT_NAMES, RESHAPES, Level, Shape, layout_name
 from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.parity import LAYOUTS, parity_table
 from raidfs.geometry.zone import UNUSED, Zone
@@ -62,16 +62,14 @@ roles.
 """
 
 
-_RESHAPES = {
-    Level.LINEAR: "none in md",
-    Level.RAID0: "grown through RAID4; to RAID4, RAID5",
-    Level.RAID1: "to RAID5; the number of members at once",
-    Level.RAID4: "members, chunk; to RAID5",
-    Level.RAID5: "members, chunk, layout; to RAID6",
-    Level.RAID6: "members, chunk, layout; to RAID5",
-    Level.RAID10: "members, chunk, near to offset and back",
+_BECOMES = {
+    Level.RAID0: "grown through raid4; to raid4, raid5",
+    Level.RAID1: "to raid5; the number of members at once",
+    Level.RAID4: "to raid5",
+    Level.RAID5: "to raid6",
+    Level.RAID6: "to raid5",
 }
-"""What md can make of an array, and raidfs reads when it crashed half-way (`mdadm/Grow.c`, `raid10.c`)."""
+"""What md makes of an array by a reshape and a change of the level at once (`mdadm/Grow.c`)."""
 
 
 def support_table() -> str:
@@ -79,7 +77,8 @@ def support_table() -> str:
     lines = ["| level | layouts | rebuilt without | reshapes |", "|---|---|---|---|"]
     for level in Level:
         names = ", ".join(f"`{name}`" for name in dict.fromkeys(_names(level)))
-        lines.append(f"| {level.title} | {names} | {_spared(level)} | {_RESHAPES[level]} |")
+        reshapes = "; ".join(filter(None, (", ".join(RESHAPES.get(level, ())), _BECOMES.get(level))))
+        lines.append(f"| {level.title} | {names} | {_spared(level)} | {reshapes or 'none in md'} |")
     return "\n".join(lines)
 
 

@@ -143,7 +143,8 @@ def _exponents(row: _Row, n: int, *, ddf: bool) -> list[int]:
         return row.data
     p, q = row.parity
     order = [role for role in ((q + 1 + i) % n for i in range(n)) if role not in (p, q)]
-    return [order.index(role) for role in row.data]
+    exponent_of = {role: exponent for exponent, role in enumerate(order)}
+    return [exponent_of[role] for role in row.data]
 
 
 @cache

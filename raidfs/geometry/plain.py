@@ -63,16 +63,6 @@ def striped_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, .
     return tuple(zones)
 
 
-def layouts_differ(shape: Shape, component_sizes: Sequence[int]) -> tuple[int, int] | None:
-    """Return the array bytes that the original and the alternate layout put at different places; None: none."""
-    original, alternate = (
-        striped_zones(Shape(shape.level, layout, shape.chunk_size, shape.raid_disks), component_sizes)
-        for layout in ("original", ALTERNATE)
-    )
-    differing = [a for a, b in zip(original, alternate, strict=True) if (a.table.role != b.table.role).any()]
-    return (differing[0].array_start, differing[-1].array_stop) if differing else None
-
-
 def _striped(roles: Sequence[int]) -> RowTable:
     """Return a table of one stripe without redundancy."""
     role = np.array([roles], dtype=np.int16)

@@ -98,13 +98,21 @@ def rewritten_rows(description: ArrayDescription) -> Extents:
     return Extents.span(touched, max(touched, description.component_size))
 
 
-def touched_rows(description: ArrayDescription) -> Extents:
-    """Return the rows that hold anything of the new geometry, or may [component bytes of the new geometry]."""
+def recorded_rows(description: ArrayDescription) -> Extents:
+    """Return the rows that hold anything of the new geometry, as recorded [component bytes of the new geometry].
+
+    Of a RAID10 the position may lie within a row; what belongs to array bytes on its new side is there all the same.
+    """
     reshape = description.reshape
     if reshape is None:
         return Extents()
     whole, touched = reshape.after.rows_below(reshape.position)
-    return Extents.span(whole, touched).union(rewritten_rows(description), at_risk_rows(description))
+    return Extents.span(whole, touched).union(rewritten_rows(description))
+
+
+def touched_rows(description: ArrayDescription) -> Extents:
+    """Return the rows that hold anything of the new geometry, or may [component bytes of the new geometry]."""
+    return recorded_rows(description).union(at_risk_rows(description))
 
 
 def at_risk_rows(description: ArrayDescription) -> Extents:

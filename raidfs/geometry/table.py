@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from raidfs.errors import GeometryError
 
+_ORDER = 255
+"""Exponents of 2 that differ by this give the same in GF(2^8)."""
+
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
@@ -51,19 +54,19 @@ class RowTable:
 
     def __post_init__(self) -> None:
         """Prove the invariants."""
-        places = np.stack((self.role, self.row, self.region), axis=-1).reshape(-1, 3)
-        if len(np.unique(places, axis=0)) != len(places):
+        n_rows, n_regions = int(self.row.max() - self.row.min()) + 1, int(self.region.max()) + 1
+        places = (self.role.astype(np.int64) * n_rows + self.row - self.row.min()) * n_regions + self.region
+        if _has_twice(places.reshape(1, -1)).any():
             raise GeometryError("two cells of the layout lie on the same member bytes")
-        for roles, symbols in zip(self.role.tolist(), self.symbol.tolist(), strict=True):
-            if len(set(roles)) < len(roles) and len(set(symbols)) > 1:
-                raise GeometryError("a stripe of the layout has two cells on one role")
-            if not set(range(self.n_data)) <= set(symbols):
-                raise GeometryError("a data symbol of the layout has no cell")
+        several = self.symbol.min(axis=1) < self.symbol.max(axis=1)
+        if (_has_twice(self.role) & several).any():
+            raise GeometryError("a stripe of the layout has two cells on one role")
+        if _n_different(self.symbol, self.n_data).min() < self.n_data:
+            raise GeometryError("a data symbol of the layout has no cell")
         if self.row.min() < 0 or self.row.max() >= self.rows_per_period:
             raise GeometryError("a cell of the layout lies outside its period")
-        for row in self.exponent:
-            if self.has_q and len(set(row.tolist())) != len(row):
-                raise GeometryError("two data symbols share an exponent in Q")
+        if self.has_q and _has_twice(self.exponent % _ORDER).any():
+            raise GeometryError("two data symbols share an exponent in Q")
 
     @property
     def period(self) -> int:
@@ -78,7 +81,7 @@ class RowTable:
     @property
     def has_copies_on_one_role(self) -> bool:
         """Whether some symbol is held twice by one member (far sets may do that): losing that member loses both."""
-        return any(len(set(roles)) < len(roles) for roles in self.role.tolist())
+        return bool(_has_twice(self.role).any())
 
     @property
     def n_parity(self) -> int:
@@ -112,6 +115,21 @@ class RowTable:
                 line += "   " + " ".join(str(each) for each in self.exponent[stripe].tolist())
             lines.append(line)
         return "\n".join(lines)
+
+
+def _has_twice(values: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell of each row of values whether one occurs twice; bool (rows,)."""
+    ordered = np.sort(values, axis=1)
+    twice: NDArray[np.bool_] = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    return twice
+
+
+def _n_different(values: NDArray[np.integer], below: int) -> NDArray[np.int64]:
+    """Count the different values in [0, below) of each row; int64 (rows,)."""
+    ordered = np.sort(values, axis=1)
+    is_first = np.concatenate((np.ones_like(ordered[:, :1], dtype=bool), ordered[:, 1:] != ordered[:, :-1]), axis=1)
+    found: NDArray[np.int64] = (is_first & (ordered >= 0) & (ordered < below)).sum(axis=1)
+    return found
 
 
 def symbol_name(symbol: int, n_data: int) -> str:

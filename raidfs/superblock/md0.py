@@ -153,7 +153,7 @@ def claim(found: Found) -> MemberClaim:
         updated=record.number("utime") * 1_000_000,
         events=record.number("events"),
         level=record.number("level"),
-        layout=record.number("layout"),
+        layout=_layout(record),
         chunk_size=record.quantity("chunk_size"),
         raid_disks=record.number("raid_disks"),
         component_size=_component_size(record),
@@ -192,6 +192,11 @@ def _role(descriptor: Record, minor_version: int) -> int:
     if _is_member(descriptor, minor_version) and descriptor.number("raid_disk") < N_DESCRIPTORS:
         return descriptor.number("raid_disk")
     return SPARE
+
+
+def _layout(record: Record) -> int:
+    """Return the layout; of a RAID0 the format has none to declare (`md.c: super_90_validate`)."""
+    return 0 if record.number("level") == RAID0 else record.number("layout")
 
 
 def _component_size(record: Record) -> int | None:
@@ -234,5 +239,5 @@ def _recovery_offset(record: Record, own_state: int) -> int | None:
     """
     if not own_state & DiskState.ACTIVE or own_state & (DiskState.SYNC | DiskState.FAULTY) or not _is_reshaping(record):
         return None
-    n_redundant = 2 if record.number("new_level") == RAID6 else 1
+    n_redundant = 2 if record.number("level") == RAID6 else 1  # new_level is not in force yet
     return record.number("reshape_position") // max(1, record.number("raid_disks") - n_redundant) * SECTOR

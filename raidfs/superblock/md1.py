@@ -208,7 +208,7 @@ def claim(found: Found) -> MemberClaim:
         layout=_layout(record),
         chunk_size=record.quantity("chunksize"),
         raid_disks=record.number("raid_disks"),
-        component_size=record.quantity("size") or None,
+        component_size=_component_size(record),
         data_offset=record.quantity("data_offset"),
         data_size=record.quantity("data_size"),
         device_number=number,
@@ -236,6 +236,13 @@ def _layout(record: Record) -> int:
     """Return the layout; that of a RAID0 counts only where it is declared (`raid0.c: create_strip_zones`)."""
     undeclared = record.number("level") == RAID0 and not _declares(record, Feature.RAID0_LAYOUT)
     return 0 if undeclared else record.number("layout")
+
+
+def _component_size(record: Record) -> int | None:
+    """Return the used bytes of each member; linear and RAID0 use all that each has, whatever an earlier level left."""
+    if record.number("level") in (LINEAR, RAID0):
+        return None
+    return record.quantity("size") or None
 
 
 def _new_offset(record: Record) -> int:

@@ -70,7 +70,7 @@ def test_a_reshape_ends_in_the_shape_of_the_array() -> None:
     with pytest.raises(InconsistentDescription, match="not the shape of the array"):
         growing(shape=Shape(Level.RAID5, "right-symmetric", 4096, 5))
     six = Shape(Level.RAID6, "left-symmetric", 4096, 5)
-    with pytest.raises(InconsistentDescription, match="one level"):
+    with pytest.raises(InconsistentDescription, match="does not change the level"):
         replace(growing(), reshape=Reshape(six, FIVE, 0, Direction.FORWARD))
 
 

@@ -24,7 +24,7 @@ from raidfs.engine.mirror_compare import Difference
 from raidfs.engine.mirror_reads import ROOM
 from raidfs.engine.verify import Plain, Walked, walk, walkable_of, walked_bytes
 from raidfs.extents import Extents
-from tests.oracle.copies import Raid10
+from tests.oracle.places import Copies
 from tests.support.sources import BadSectors
 
 SECTOR = 512
@@ -96,11 +96,10 @@ def pieces_of(level: int, layout: int, disks: int, size: int, chunk: int, start:
     """Say for each sector of the array where the kernel puts it."""
     if level == 1:
         return [(at, [(role, start + at) for role in range(disks)]) for at in range(0, size, SECTOR)]
-    oracle = Raid10(layout, disks, chunk, size)
+    oracle = Copies(layout, disks, chunk, size)
     return [
-        (number * chunk + at, [(role, start + component + at) for role, component in oracle.copies(number)])
-        for number in range(oracle.n_chunks)
-        for at in range(0, chunk, SECTOR)
+        (at, [(role, start + component) for role, component in oracle.places(at)])
+        for at in range(0, oracle.size, SECTOR)
     ]
 
 

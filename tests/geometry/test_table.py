@@ -52,6 +52,8 @@ def test_a_cell_outside_the_period_is_refused(row: int) -> None:
 def test_equal_exponents_are_refused_where_there_is_a_q() -> None:
     with pytest.raises(GeometryError, match="share an exponent"):
         changed(SIX, "exponent", (2, 0), int(SIX.exponent[2, 1]))
+    with pytest.raises(GeometryError, match="share an exponent"):  # 2 ** 255 is 1
+        changed(SIX, "exponent", (2, 0), int(SIX.exponent[2, 1]) + 255)
     assert replace(FIVE, exponent=np.ones_like(FIVE.exponent)).width == 4  # without a Q they have no meaning
 
 

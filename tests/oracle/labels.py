@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
-from tests.oracle.layouts import Geometry
 from tests.oracle.superblock import (
     ByteOrder,
     ReshapeFields,
@@ -23,6 +23,29 @@ Block = tuple[int, bytes]
 """Member offset and content."""
 
 
+class Shape(Protocol):
+    """What superblocks record of a geometry."""
+
+    @property
+    def level(self) -> int:
+        """Md's number."""
+
+    @property
+    def layout(self) -> int:
+        """Md's number."""
+
+    @property
+    def chunk(self) -> int:
+        """[bytes]."""
+
+    @property
+    def raid_disks(self) -> int:
+        """Number of roles."""
+
+
+AnyShape_co = TypeVar("AnyShape_co", bound=Shape, covariant=True)
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where one member keeps what.
@@ -31,6 +54,8 @@ class Placement:
         device_number: md's number. data_offset, new_data_offset: of the old and the new geometry [member bytes].
         device_size: [bytes]. recovered_to: recovery_offset, None when in sync.
         bad_blocks: (start, length) [member bytes].
+        data_size: what it has for data [bytes]; None: all that is free.
+        features, device_flags: bits beyond those that follow from the rest.
     """
 
     device_number: int
@@ -39,14 +64,18 @@ class Placement:
     device_size: int
     recovered_to: int | None = None
     bad_blocks: tuple[tuple[int, int], ...] = ()
+    data_size: int | None = None
+    features: int = 0
+    device_flags: int = 0
 
 
 @dataclass(frozen=True)
-class Label:
+class Label(Generic[AnyShape_co]):
     """What all superblocks of an array say alike.
 
     Attributes:
-        metadata: "0.90", "1.0", "1.1" or "1.2". geometry: the old one in a reshape. component_size: [bytes].
+        metadata: "0.90", "1.0", "1.1" or "1.2". geometry: the old one in a reshape.
+        component_size: [bytes], 0 where every member gives all that it has (linear, RAID0).
         device_roles: by device number, with md's words for spare (0xffff) and faulty (0xfffe).
         after, position, backwards: of a reshape. events: counter. resync_offset: None when clean.
         array_uuid: 16 bytes. order: byte order of the host (0.90).
@@ -56,10 +85,10 @@ class Label:
     """
 
     metadata: str
-    geometry: Geometry
+    geometry: AnyShape_co
     component_size: int
     device_roles: tuple[int, ...]
-    after: Geometry | None = None
+    after: AnyShape_co | None = None
     position: int = 0
     backwards: bool = False
     events: int = 1
@@ -84,6 +113,7 @@ class Label:
                 backwards=self.backwards,
             )
         last = superblock_offset("1.0", place.device_size) - LOG_SIZE if self.metadata == "1.0" else place.device_size
+        free = (last - place.data_offset) // 4096 * 4096
         return Superblock(
             level=self.geometry.level,
             layout=self.geometry.layout,
@@ -93,7 +123,8 @@ class Label:
             device_number=place.device_number,
             device_roles=self.device_roles,
             data_offset=place.data_offset,
-            data_size=(last - place.data_offset) // 4096 * 4096,
+            data_size=free if place.data_size is None else place.data_size,
+            device_flags=place.device_flags,
             events=self.events,
             array_uuid=self.array_uuid,
             device_uuid=bytes([place.device_number + 1] * 16),
@@ -109,7 +140,7 @@ class Label:
             bitmap_offset=self.bitmap_offset if self.bitmap else 0,
             ppl_offset=2 * LOG_SIZE,
             ppl_size=self.ppl_size,
-            features=self.features,
+            features=self.features | place.features,
         )
 
     @property

@@ -14,7 +14,7 @@ from tests.oracle.reader import Array
 
 def write_sparse_array(
     directory: Path,
-    label: Label,
+    label: Label[Geometry],
     pieces: Mapping[int, bytes],
     *,
     data_offset: int = 1 << 20,

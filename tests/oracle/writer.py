@@ -110,7 +110,7 @@ class Simulation:
         return bytes(new[: min(self.position, self.size)] + old[self.position : self.size])
 
     @property
-    def label(self) -> Label:
+    def label(self) -> Label[Geometry]:
         """What the superblocks say alike."""
         numbers = [SPARE] * len(self.members) + [JOURNAL] * self.has_journal
         for member in self.members:

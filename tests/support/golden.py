@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.oracle.copies import Raid10
+from tests.oracle.places import Copies
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = (CHECKOUT.parent / "shared" / "golden", CHECKOUT / "tests" / "golden")
@@ -102,7 +102,7 @@ class Case:
         """Tell whether a RAID10 still has a copy of everything without some images, in both geometries of a reshape."""
         told = self.data["before_crash"]
         layouts, disks = ([int(word.strip("()")) for word in told[name].split()] for name in ("layout", "raid_disks"))
-        return all(Raid10(layout, n, 65536, 1 << 24).survives(left) for layout in layouts for n in disks)
+        return all(Copies(layout, n, 65536, 1 << 24).survives(left) for layout in layouts for n in disks)
 
     @property
     def uuid(self) -> str | None:

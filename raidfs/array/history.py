@@ -1,0 +1,85 @@
+"""What members that left tell of earlier moments of an array's reshapes, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raidfs.array.choose import Claimed
+from raidfs.array.description import Reshape
+from raidfs.array.reshaping import shapes_of
+from raidfs.array.shape import Shape
+from raidfs.errors import InconsistentDescription, UnsupportedMetadata
+from raidfs.finding import Finding, Severity
+from raidfs.superblock.claim import MemberClaim
+
+
+def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
+    """Say that members of a RAID10 left while it was reshaped to what it is (or becomes) now, one sentence; or ''.
+
+    Linux fails members of a RAID10 that it itself writes beyond the end of, and goes on without them from wrong places:
+    real arrays whose data were whole only on those that it threw out. So what was moved after they left is not sure.
+    """
+    before, now = shapes_of(first)
+    if not before.moves_exactly:
+        return ""
+    for claim, reshape in _earlier(first, others):
+        if now is not None or reshape.after == before:
+            return (
+                f"a member left at position {reshape.position} of the reshape (events {claim.events}, now "
+                f"{first.events}), and Linux is known to move a RAID10 wrongly after that"
+            )
+    return ""
+
+
+def turned_back(reference: Claimed, others: Sequence[Claimed]) -> list[Finding]:
+    """Name members that know a reshape which did not end as it began.
+
+    A position only moves one way, and a reshape begins from where the last one ended. Where an older superblock says
+    otherwise, the reshape was reverted meanwhile, which is fine, or it was begun over data that it had moved already,
+    which destroys them; superblocks do not tell which.
+    """
+    before, now = shapes_of(reference.claim)
+    findings = []
+    for each in others:
+        for claim, reshape in _earlier(reference.claim, [each.claim]):
+            told = _other_way(reshape, before, now)
+            if told:
+                text = (
+                    f"{each.path} left at position {reshape.position} of a reshape to {reshape.after} (events "
+                    f"{claim.events}, now {reference.claim.events}), but {told}"
+                )
+                findings.append(Finding(Severity.WARNING, each.path, text))
+    return findings
+
+
+def _other_way(earlier: Reshape, before: Shape, now: Reshape | None) -> str:
+    """Say in which way the array did not go on as a reshape went, one clause; or ''."""
+    if now is None:
+        if before != earlier.before or not earlier.position:
+            return ""
+        return "the array has the shape from before it: it was reverted, or its superblocks were written anew"
+    if (now.before, now.after) == (earlier.after, earlier.before) or now.before != earlier.before:
+        return ""
+    if now.after != earlier.after:
+        return f"one to {now.after} runs: the first was reverted, or the second was begun over it, which destroys data"
+    ahead = earlier.position - now.position
+    if (ahead < 0) if now.direction.is_forward else (ahead > 0):
+        return ""
+    if not ahead or earlier.direction != now.direction:
+        return ""
+    return f"its position is {now.position} now: it was reverted and begun again, or begun anew, which destroys data"
+
+
+def _earlier(first: MemberClaim, others: Sequence[MemberClaim]) -> list[tuple[MemberClaim, Reshape]]:
+    """Return the older claims of an active reshape that make sense."""
+    found = []
+    for claim in others:
+        if claim.reshape is None or claim.events + 1 >= first.events or not claim.intact:
+            continue
+        try:
+            _, reshape = shapes_of(claim)
+        except (InconsistentDescription, UnsupportedMetadata):
+            continue
+        if reshape is not None:
+            found.append((claim, reshape))
+    return found

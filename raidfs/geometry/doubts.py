@@ -1,0 +1,94 @@
+"""Where an array's bytes lie, as far as the metadata leave it open.
+
+Members may be whole and still nobody knows which of their bytes are which of the array's: where the array may have
+another shape, and where members of a linear array or RAID0 are missing, for nothing records how much each gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raidfs.array.description import ArrayDescription
+from raidfs.array.shape import Shape
+from raidfs.extents import Extents
+from raidfs.geometry.geometry import zones_of
+from raidfs.geometry.zone import Zone
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Bytes that may belong elsewhere.
+
+    Attributes:
+        where: [array bytes], as the description has it; never empty.
+        reason: one sentence.
+    """
+
+    where: Extents
+    reason: str
+
+
+def doubts_of(description: ArrayDescription) -> tuple[Doubt, ...]:
+    """Return what the metadata leave open about places.
+
+    Raises:
+        GeometryError: a shape is impossible.
+    """
+    found = [
+        Doubt(differing(description.shape, each.shape, description.component_sizes), each.reason)
+        for each in description.alternatives
+    ]
+    if description.shape.has_own_sizes and description.missing_roles:
+        found.append(_unplaced(description))
+    return tuple(doubt for doubt in found if doubt.where)
+
+
+def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Extents, str]]:
+    """Yield (role, [component bytes], reason) of what doubts are about."""
+    for doubt in doubts_of(description):
+        for zone in zones_of(description.shape, description.component_sizes):
+            touched = doubt.where.clip(zone.array_start, zone.array_stop)
+            if touched:
+                first, last = int(touched.array[0, 0]), int(touched.array[-1, 1])
+                rows = _rows_between(zone, first, last)
+                for role in np.unique(zone.table.role).tolist():
+                    yield role, rows, doubt.reason
+
+
+def differing(shape: Shape, other: Shape, component_sizes: Sequence[int]) -> Extents:
+    """Return the bytes that two shapes put at different places, or in zones that differ [array bytes of `shape`]."""
+    mine, theirs = (zones_of(each, component_sizes) for each in (shape, other))
+    alike = {_key(zone) for zone in theirs}
+    return Extents([(zone.array_start, zone.array_stop) for zone in mine if _key(zone) not in alike])
+
+
+def _key(zone: Zone) -> tuple[object, ...]:
+    """Return what makes a zone."""
+    table = zone.table
+    cells = (table.role, table.row, table.region, table.symbol)
+    start, stop, first = zone.array_start, zone.array_stop, zone.component_start
+    return start, stop, first, zone.chunk_size, zone.region_size, *(cell.tobytes() for cell in cells), table.role.shape
+
+
+def _unplaced(description: ArrayDescription) -> Doubt:
+    """Return what lies where only the sizes of missing members would tell."""
+    shape, missing = description.shape, description.missing_roles
+    start = shape.placed_below(description.component_sizes, missing)
+    roles = ", ".join(str(role) for role in missing)
+    word = "role" if len(missing) == 1 else "roles"
+    text = f"nothing records how much the missing members ({word} {roles}) gave to this {shape.level.title}"
+    return Doubt(Extents.span(start, description.size), f"{text}, so the bytes of the others may lie elsewhere")
+
+
+def _rows_between(zone: Zone, array_start: int, array_stop: int) -> Extents:
+    """Return the rows that hold stripes of a zone, far copies included [component bytes]."""
+    table = zone.table
+    first = (array_start - zone.array_start) // zone.stripe_size // table.period
+    last = -(-(array_stop - zone.array_start) // zone.stripe_size // table.period)
+    height = table.rows_per_period * zone.chunk_size
+    start = zone.component_start
+    rows = Extents.span(start + first * height, start + last * height)
+    return Extents().union(*(rows.shift(region * zone.region_size) for region in range(int(table.region.max()) + 1)))

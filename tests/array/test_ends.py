@@ -1,0 +1,218 @@
+"""Superblocks caught between two moments of a reshape, and what older ones tell of how it went."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from raidfs.array.assemble import Assembly, assemble
+from raidfs.array.choose import Claimed
+from raidfs.array.description import State
+from raidfs.array.shape import shape_of
+from raidfs.errors import InconsistentDescription
+from raidfs.finding import Severity
+from raidfs.superblock.claim import ReshapeClaim
+from tests.support.claims import GROWTH, claimed, members
+
+SIZE = 30 * 65536
+CHUNKS = ReshapeClaim(
+    position=SIZE - 6 * 65536,
+    delta_disks=0,
+    new_level=5,
+    new_layout=2,
+    new_chunk_size=131072,
+    backwards=False,
+    new_offset=-131072,
+)
+"""Of the plain array: its chunks become 128 KiB; almost done."""
+
+
+def said(assembly: Assembly, path: str) -> str:
+    (finding,) = [finding for finding in assembly.findings if finding.subject == path]
+    return finding.message
+
+
+# The end is recorded in two steps ----------------------------------------------------------------------------------
+
+
+def test_a_reshape_that_ended_half_recorded_leaves_two_shapes() -> None:
+    """First without the reshape but with the old chunk; what is left of it tells that the data have the new one."""
+    description = assemble(members(last_reshape=CHUNKS)).description
+    assert description.shape == shape_of(5, 2, 131072, 4)
+    (other,) = description.alternatives
+    assert other.shape == shape_of(5, 2, 65536, 4)
+    assert other.reason.startswith("a reshape to raid5, left-symmetric, chunk 128 KiB, 4 members ended, but the")
+    old = description.taken_as(other.shape)
+    assert (old.shape, old.alternatives, old.size) == (other.shape, (), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"),
+    [
+        ({}, replace(CHUNKS, new_chunk_size=65536)),  # it ended well
+        ({}, replace(CHUNKS, position=SIZE // 4)),  # far from the end: changed at once since
+        ({}, replace(CHUNKS, backwards=True)),  # it had just begun
+        ({}, replace(CHUNKS, new_level=6, new_layout=18)),  # the level was changed since
+        ({}, replace(CHUNKS, new_layout=99)),
+        ({}, replace(CHUNKS, new_chunk_size=100)),
+        ({"level": 6, "layout": 18}, CHUNKS),  # a RAID5 was reshaped, then made a RAID6
+        ({"level": 1, "layout": 0}, replace(CHUNKS, new_level=1)),
+        ({"reshape": GROWTH}, CHUNKS),
+    ],
+    ids=str,
+)
+def test_what_else_is_left_of_earlier_reshapes_says_nothing(changes: dict[str, Any], last: ReshapeClaim) -> None:
+    description = assemble(members(last_reshape=last, **changes)).description
+    assert description.alternatives == ()
+
+
+@pytest.mark.parametrize(
+    ("last", "backwards"), [(10 * 65536, True), (0, True), (SIZE - 65536 * 2, False), (SIZE * 2, False)]
+)
+def test_the_end_lies_where_the_position_went(last: int, backwards: bool) -> None:
+    told = replace(CHUNKS, position=last, backwards=backwards)
+    assert len(assemble(members(last_reshape=told)).description.alternatives) == 1
+
+
+@pytest.mark.parametrize("new_level", [5, 6])
+def test_a_raid6_on_its_way_to_raid5_may_end_half_recorded_too(new_level: int) -> None:
+    """Linux since 6.12 notes the level that comes afterwards."""
+    told = replace(CHUNKS, new_level=new_level, new_layout=18, new_chunk_size=65536, position=SIZE // 3 * 2)
+    description = assemble(members(level=6, last_reshape=told)).description
+    assert description.shape.layout == "left-symmetric-6"
+    assert [each.shape.layout for each in description.alternatives] == ["left-symmetric"]
+
+
+def test_who_missed_only_the_last_update_of_the_end_serves() -> None:
+    claims = [
+        claimed(n, events=40 + (n == 0), chunk_size=131072 if n == 0 else 65536, last_reshape=CHUNKS) for n in range(4)
+    ]
+    assembly = assemble(claims)
+    assert assembly.description.shape.chunk_size == 131072
+    assert assembly.description.alternatives == ()
+    assert len(assembly.description.serving) == 4
+    assert "does not know yet the shape that the reshape ended with" in said(assembly, "sdb")
+    claims[1] = claimed(1, events=39, last_reshape=CHUNKS)
+    assert assemble(claims).description.members[1].state is State.STALE
+
+
+def test_who_has_another_chunk_without_a_reshape_between_is_set_apart() -> None:
+    claims = [claimed(n, events=40 + (n == 0), chunk_size=131072 if n == 0 else 65536) for n in range(4)]
+    assert [member.state for member in assemble(claims).description.members[1:]] == [State.INCOMPATIBLE] * 3
+
+
+# What cannot be reshaped -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "message"),
+    [
+        (
+            {"level": 1, "layout": 0},
+            replace(GROWTH, new_level=1, new_layout=0),
+            "arrays of level raid1 are never reshaped",
+        ),
+        ({"level": 0, "layout": 2}, replace(GROWTH, new_level=0), "level raid0 are never reshaped"),
+        ({"level": -1, "layout": 0}, replace(GROWTH, new_level=-1), "level linear are never reshaped"),
+        (
+            {"level": 10, "layout": 0x201},
+            replace(GROWTH, new_level=10, new_layout=0x102),
+            r"from or to a layout with far copies \(far=2 to near=2\)",
+        ),
+        ({"level": 10, "layout": 0x10201}, replace(GROWTH, new_level=10, new_layout=0x201), "a layout with far copies"),
+        ({"level": 10, "layout": 0x102}, replace(GROWTH, new_level=10, new_layout=0x10301), "the number of copies"),
+    ],
+    ids=str,
+)
+def test_a_reshape_that_md_does_not_make_is_refused(changes: dict[str, Any], told: ReshapeClaim, message: str) -> None:
+    with pytest.raises(InconsistentDescription, match=message):
+        assemble(members(reshape=told, **changes))
+
+
+def test_a_raid10_is_reshaped_to_any_sector() -> None:
+    told = replace(GROWTH, position=512 * 7, new_level=10, new_layout=0x10201)
+    reshape = assemble(members(level=10, layout=0x102, reshape=told)).description.reshape
+    assert reshape is not None
+    assert (reshape.before.layout, reshape.after.layout, reshape.position) == ("near=2", "offset=2", 3584)
+
+
+# What older superblocks tell ---------------------------------------------------------------------------------------
+
+
+def with_older(now: ReshapeClaim | None, then: ReshapeClaim, raid_disks: int = 4, **changes: Any) -> Assembly:
+    """An array with one member that left when another reshape, or another moment of it, was recorded."""
+    older = claimed(3, events=20, reshape=then)
+    return assemble([*members(3, reshape=now, raid_disks=raid_disks, **changes), older])
+
+
+def history(assembly: Assembly) -> list[str]:
+    told = [each for each in assembly.findings if "left at position" in each.message]
+    assert all((each.severity, each.subject) == (Severity.WARNING, "sdd") for each in told)
+    return [each.message for each in told]
+
+
+FURTHER = replace(GROWTH, position=GROWTH.position * 2)
+BACK = replace(GROWTH, delta_disks=-1, backwards=True)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "raid_disks"),
+    [
+        (FURTHER, GROWTH, 4),  # it went on
+        (GROWTH, GROWTH, 4),
+        (None, GROWTH, 4),  # it ended
+        (None, replace(GROWTH, position=0), 3),  # it was given up before anything moved
+        (BACK, FURTHER, 3),  # it was reverted
+        (replace(GROWTH, position=0), GROWTH, 5),  # the next one, from four to five
+    ],
+)
+def test_a_reshape_that_went_on_is_not_worth_a_word(
+    now: ReshapeClaim | None, then: ReshapeClaim, raid_disks: int
+) -> None:
+    assert history(with_older(now, then, raid_disks)) == []
+
+
+def test_a_position_that_went_back_is_named() -> None:
+    (told,) = history(with_older(GROWTH, FURTHER))
+    assert told == (
+        f"sdd left at position {FURTHER.position} of a reshape to raid5, left-symmetric, chunk 64 KiB, 4 members "
+        f"(events 20, now 40), but its position is {GROWTH.position} now: it was reverted and begun again, or begun "
+        "anew, which destroys data"
+    )
+    shrinking = replace(BACK, position=6 * 65536)
+    (told,) = history(with_older(shrinking, replace(shrinking, position=0)))
+    assert "begun anew" in told
+
+
+def test_a_second_reshape_over_the_first_is_named() -> None:
+    (told,) = history(with_older(replace(GROWTH, new_layout=3), GROWTH))
+    assert "one to raid5, right-symmetric, chunk 64 KiB, 4 members runs: the first was reverted, or the second" in told
+
+
+def test_an_array_that_is_as_before_its_reshape_is_named() -> None:
+    (told,) = history(with_older(None, GROWTH, raid_disks=3))
+    assert "the array has the shape from before it: it was reverted, or its superblocks were written anew" in told
+
+
+def test_nonsense_in_older_superblocks_tells_nothing() -> None:
+    for then in (replace(GROWTH, new_layout=77), replace(GROWTH, delta_disks=9), replace(GROWTH, new_chunk_size=3)):
+        assert history(with_older(GROWTH, then)) == []
+    damaged: list[Claimed] = [*members(3, reshape=GROWTH), claimed(3, events=20, reshape=FURTHER, intact=False)]
+    assert history(assemble(damaged)) == []
+
+
+def test_a_raid10_that_lost_members_while_it_was_reshaped_is_withheld() -> None:
+    """Linux moves it wrongly after that."""
+    ten: dict[str, Any] = {"level": 10, "layout": 0x102}
+    now, then = replace(FURTHER, new_level=10, new_layout=0x102), replace(GROWTH, new_level=10, new_layout=0x102)
+    fresh = members(3, reshape=now, **ten)
+    left = claimed(3, events=20, reshape=then, **ten)
+    assert f"left at position {then.position} of the reshape" in assemble([*fresh, left]).description.withheld
+    ended = members(3, **ten)
+    assert "left at position" in assemble([*ended, left]).description.withheld
+    again = members(3, **(ten | {"layout": 0x10201}))
+    assert assemble([*again, left]).description.withheld == ""
+    without = claimed(3, events=20, **ten)
+    assert assemble([*fresh, without]).description.withheld == ""
