@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raidfs.array.description import State
 from raidfs.block import read_exact
 from raidfs.cli import main
 from raidfs.cli.opening import Options
-from raidfs.cli.session import open_array
+from raidfs.cli.session import open_array, open_every_array
+from raidfs.errors import UnsupportedMetadata
 from raidfs.extents import Extents
+from tests.oracle.superblock import Superblock, build_v1
 from tests.support.cli import raidfs
 from tests.support.disks import Slice, gpt_disk
 from tests.support.golden import fingerprints
@@ -126,3 +129,35 @@ def test_an_export_of_one_of_several_needs_a_choice(
     assert not (tmp_path / "out.img").exists()
     assert main(["examine", "--uuid", "ffffffff", *paths]) == 1
     assert "no array here has the uuid or name 'ffffffff'" in capsys.readouterr().err
+
+
+def test_an_array_that_cannot_be_assembled_is_left_out_and_named(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, truths = disks
+    odd = Superblock(5, 2, 4096, 3, 65536, 0, (0, 1, 2), data_offset=OFFSET, data_size=65536, features=1 << 20)
+    image = bytearray(1 << 20)
+    image[4096:4096] = build_v1(odd, 4096)
+    (tmp_path / "odd.img").write_bytes(image[: 1 << 20])
+    with open_every_array([*paths, str(tmp_path / "odd.img")]) as arrays:
+        assert {array.description.uuid for array in arrays} == set(truths)
+        for array in arrays:
+            said = [finding.message for finding in array.findings]
+            assert any(each.startswith(f"another array is left out: {tmp_path}/odd.img: ") for each in said)
+    with pytest.raises(UnsupportedMetadata), open_every_array([str(tmp_path / "odd.img")]):
+        pass
+    assert main(["mount", "--all", "--uuid", "1234", *paths, str(tmp_path)]) == 2
+    assert "--all mounts every array, and --uuid names one" in capsys.readouterr().err
+
+
+def test_members_of_other_arrays_on_the_same_disks_are_not_mentioned(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path
+) -> None:
+    paths, truths = disks
+    uuid = next(iter(truths))
+    _, others = raid5(tmp_path / "third", 3)
+    with open_array([*paths, str(others[0])], Options(uuid=uuid)) as array:
+        foreign = [member.path for member in array.description.members if member.state is State.FOREIGN]
+        assert foreign == [str(others[0])]  # an image of its own, given by mistake
+        assert [finding.subject for finding in array.findings] == foreign
+        assert len(array.superblocks) == 4
