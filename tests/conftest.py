@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -15,8 +17,16 @@ settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Search the same examples in every run of CI, others in every run at the desk."""
+    """Search the same examples in every run of CI, others in every run at the desk; hear signals in both.
+
+    A run in the background of a script is born with SIGINT ignored, one under nohup with SIGHUP: so would be all that
+    tests start, and what tests say about signals would not hold.
+    """
     settings.load_profile("ci" if config.getoption("--ci") else "dev")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_report_header() -> list[str]:

@@ -109,9 +109,9 @@ every_command = pytest.mark.parametrize(
 
 
 @every_command
-@pytest.mark.parametrize("missing", [0, 1])
-def test_members_are_only_read(command: str, missing: int, folder: Path) -> None:
-    members = golden_case(CASE).members()[missing:]
+@pytest.mark.parametrize(("case", "missing"), [(CASE, 0), (CASE, 1), ("s-r5-partitions", 0)])
+def test_members_are_only_read(command: str, case: str, missing: int, folder: Path) -> None:
+    members = golden_case(case).members()[missing:]
     before = fingerprints(members)
     found = TRACED[command](folder, members)
     assert found.violations == ()

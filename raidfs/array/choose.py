@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raidfs.array.shape import level_title
 from raidfs.errors import AmbiguousArray, AssemblyError
 from raidfs.extents import Extents
 from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, BitmapClaim, MemberClaim
@@ -58,7 +59,10 @@ def choose_array(claimed: Sequence[Claimed], wanted: str | None) -> list[Claimed
             raise AssemblyError(f"no array here has the uuid or name {wanted!r}; there are: {there}")
     if len(arrays) > 1:
         choices = tuple(_choice(group) for group in arrays.values())
-        raise AmbiguousArray(f"the images hold members of {len(arrays)} arrays; choose one with --uuid", choices)
+        raise AmbiguousArray(
+            f"the images hold members of {len(arrays)} arrays; choose one with --uuid, or all with `mount --all`",
+            choices,
+        )
     (group,) = arrays.values()
     members = {id(each) for each in group}
     homes = arrays_in(claimed)
@@ -110,4 +114,4 @@ def _choice(group: Sequence[Claimed]) -> str:
     name = f" {claim.array_name}" if claim.array_name else ""
     size = f", {format_size(claim.component_size)} each" if claim.component_size else ""
     paths = ", ".join(each.path for each in group)
-    return f"{claim.array_uuid}{name}: level {claim.level}, {claim.raid_disks} roles{size}: {paths}"
+    return f"{claim.array_uuid}{name}: {level_title(claim.level)} of {claim.raid_disks} members{size}: {paths}"

@@ -316,6 +316,13 @@ def layout_name(level: Level, number: int) -> str | None:
     return _ONLY_LAYOUT.get(level) or LAYOUT_NAMES[level].get(number)
 
 
+def level_title(number: int) -> str:
+    """Return what mdadm calls one of md's level numbers, also one that raidfs does not read."""
+    if number in {each.value for each in Level}:
+        return Level(number).title
+    return _OTHER_LEVELS.get(number, f"level {number}")
+
+
 def shape_of(level: int, layout: int, chunk_size: int, raid_disks: int) -> Shape:
     """Translate md's numbers.
 

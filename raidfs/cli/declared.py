@@ -19,14 +19,14 @@ from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.array.toml import MAX_SIZE, Declaration, read_toml
 from raidfs.cli.maps import without_maps
 from raidfs.cli.opening import MemberSource, Opened, Options, add_member, is_same, open_images
+from raidfs.cli.searching import windows_of
 from raidfs.errors import AssemblyError, BadArrayFile, RaidfsError, UsageError
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
-from raidfs.image.window import Window
 from raidfs.partition import read_partitions
 from raidfs.units import format_offset
 
-_PARTITION = re.compile(r"(.+)#(\d{1,9})", re.DOTALL)
+_PARTITION = re.compile(r"(.+)#(\d{1,9}(?:@\d{1,20})?)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Place:
     """Where a member lies: on the image of that path, in that partition of it (None: all of it is the member)."""
 
     image: str
-    partition: int | None = None
+    partition: str | None = None
 
 
 @dataclass
@@ -135,7 +135,7 @@ def _from_folder(file: str, path: str) -> str:
 def _split(path: str) -> _Place:
     """Understand `disk.img#2`."""
     match = _PARTITION.fullmatch(path)
-    return _Place(match[1], int(match[2])) if match else _Place(path)
+    return _Place(match[1], match[2]) if match else _Place(path)
 
 
 def _as_written(declaration: Declaration, file: str) -> _Places:
@@ -211,13 +211,13 @@ def _open_members(declaration: Declaration, places: _Places, opened: Opened) -> 
             continue
         source: MemberSource = image
         if place.partition is not None:
-            partitions = {each.number: each for each in read_partitions(image, image.path)[0]}
-            if place.partition not in partitions:
-                there = ", ".join(map(str, sorted(partitions))) or "none"
+            partitions, _ = read_partitions(image, image.path)
+            windows = {each.path.rpartition("#")[2]: each for each in windows_of(image, partitions)}
+            if place.partition not in windows:
+                there = ", ".join(windows) or "none"
                 what = f"{image.path} has no partition {place.partition}; it has {there}"
                 raise BadArrayFile(f"{declaration.line_of(number)}: {what}")
-            each = partitions[place.partition]
-            source = Window(image, each.number, each.start, each.size)
+            source = windows[place.partition]
         if source.path in opened.members:
             raise BadArrayFile(f"{declaration.line_of(number)}: {source.path} is another member already")
         opened.members[source.path] = source

@@ -10,7 +10,8 @@ import click
 
 from raidfs.array.toml_text import toml_lines
 from raidfs.cli.declared import relative_to
-from raidfs.cli.opening import Nested, refuse_member
+from raidfs.cli.nested import Nested
+from raidfs.cli.opening import refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health

@@ -15,7 +15,7 @@ import numpy as np
 from rich.progress import TaskID
 
 from raidfs.block import one_request
-from raidfs.cli.opening import images_of, refuse_member
+from raidfs.cli.opening import images_below, refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
@@ -113,7 +113,7 @@ def _flaw_of(source: int, extents: list[tuple[int, int]], trust: int, reason: st
 def _identity(array: OpenArray) -> str:
     """Name what is exported: the array, its members as they are, what is said against them, and what is served."""
     members = [
-        (member.role, source.base, source.size, [image.mtime_ns for image in images_of(source)])
+        (member.role, source.base, source.size, [image.mtime_ns for image in images_below(source)])
         for member, source in array.serving
     ]
     flaws = [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]

@@ -13,9 +13,9 @@ import click
 from raidfs.cli.daemon import Announce, run_in_background
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.session import OpenArray, open_array, open_every_array
-from raidfs.cli.showing import names_of, ready_text, view_of
+from raidfs.cli.showing import folder_names, ready_text, view_of
 from raidfs.engine.health import Policy
-from raidfs.errors import OutputError
+from raidfs.errors import OutputError, UsageError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
 from raidfs.fuse.options import KNOWN, MountOptions, parse_options
 from raidfs.view.build import ArrayView, build_forest, build_tree
@@ -45,6 +45,8 @@ def mount(
 
     Returns once the tree can be read; `raidfs umount MOUNTPOINT` (or fusermount3 -u) ends it.
     """
+    if every and shared["uuid"]:
+        raise UsageError("--all mounts every array, and --uuid names one: give one of the two")
     paths, mountpoint = split_last(members, "mountpoint", shared["array"])
     options = parse_options(words)
     check_mountpoint(mountpoint)
@@ -98,7 +100,8 @@ def serve_arrays(
     from raidfs.fuse.mount import serve
 
     reader = Reader(os.geteuid() == 0, options.allow_other)
-    places = [f"{mountpoint}/arrays/{name}" for name in names_of(arrays)] if every else [mountpoint]
+    names = folder_names([array.description for array in arrays])
+    places = [f"{mountpoint}/arrays/{name}" for name in names] if every else [mountpoint]
     views: list[ArrayView] = []
 
     def prepare() -> Directory:
@@ -109,7 +112,7 @@ def serve_arrays(
             build_tree(view, place, reader, mountpoint if every else None)
             for view, place in zip(views, places, strict=True)
         ]
-        return build_forest(dict(zip(names_of(arrays), trees, strict=True))) if every else trees[0]
+        return build_forest(dict(zip(names, trees, strict=True))) if every else trees[0]
 
     def ready() -> None:
         told = [

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from raidfs.cli.nested import Nested
 from raidfs.cli.opening import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
@@ -77,7 +78,9 @@ def _lines(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -> 
     withheld = account.lost + account.doubtful
     if not withheld:
         return ["Nothing is needed: every byte of the array is served."]
-    if not written:
+    sources = [array.serving[need.source][1] for need in found if need.extents]
+    nested = [each for each in sources if isinstance(each, Nested)]
+    if not written and not nested:
         return [
             f"{format_size(withheld)} of the array are lost or doubtful,",
             "but not for sectors that could be read again: no rescue of these images gives them back.",
@@ -87,6 +90,12 @@ def _lines(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -> 
         path = array.serving[need.source][0].path
         told = f"{format_size(need.extents.total)} of {format_size(need.unreadable.total)} that are unreadable"
         lines.append(f"  {path}: {told}" + (f" -> {written[need.source]}" if need.source in written else ""))
+    lines += [
+        f"  {each.path} is an array itself: ask for that array's own needs with --uuid {each.array.description.uuid}"
+        for each in nested
+    ]
+    if not written:
+        return lines
     first = next(iter(written.values()))
     (image,) = images_of(array.serving[next(iter(written))][1])
     return [

@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
-from raidfs.array.choose import Claimed
-from raidfs.block import BlockSource, Requests
+from raidfs.array.choose import Claimed, choose_array
 from raidfs.cli.maps import without_maps
+from raidfs.cli.nested import Nested
+from raidfs.cli.searching import members_on
 from raidfs.cli.told import Told, hear
 from raidfs.engine.health import Policy
 from raidfs.errors import EmptySource, NoSuperblock, OutputError, SourceError, SourceInUse, SourceSilent, UsageError
@@ -27,41 +25,13 @@ from raidfs.image.patient import in_time, silent_among
 from raidfs.image.raw import RawImage
 from raidfs.image.usage import users_of
 from raidfs.image.window import Window
-from raidfs.partition import read_partitions
 from raidfs.superblock import claim_of, scan
 from raidfs.superblock.bad_blocks import read_bad_blocks
 from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
 from raidfs.superblock.claim import BitmapClaim
 from raidfs.superblock.found import Found
 
-
-class Nested:
-    """An array that is itself a member of another one.
-
-    Attributes:
-        path: how it is called.
-        base: 0, as of an image.
-    """
-
-    def __init__(self, path: str, array: BlockSource) -> None:
-        """Wrap an array."""
-        self.path = path
-        self.base = 0
-        self._array = array
-
-    @property
-    def size(self) -> int:
-        """Size [bytes]."""
-        return self._array.size
-
-    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
-        """Fill `out`; see `BlockSource.read_into`."""
-        return self._array.read_into(requests, out)
-
-    def known_losses(self, start: int, stop: int) -> Extents:
-        """Return what is known to be lost in [start, stop)."""
-        return self._array.known_losses(start, stop)
-
+_ALL_EXCLUDED = "every MEMBER is excluded; leave at least one"
 
 MemberSource = RawImage | Window | Nested
 """Where a member's bytes are: a whole image, a partition of one, or another array."""
@@ -162,17 +132,56 @@ class Opened:
 
 
 def images_of(member: MemberSource) -> tuple[RawImage, ...]:
-    """Return the image that a member lies on; none where it is an array, which knows its own."""
+    """Return the image that a member lies on; none where it is an array."""
     if isinstance(member, Nested):
         return ()
     return (member.image if isinstance(member, Window) else member,)
 
 
-def add_member(opened: Opened, source: MemberSource, options: Options) -> bool:
-    """Take a source among the members if it holds a superblock; tell whether it does."""
+def images_below(member: MemberSource) -> tuple[RawImage, ...]:
+    """Return all images that a member lies on: of an array, those of its members."""
+    return member.array.images_below if isinstance(member, Nested) else images_of(member)
+
+
+def only(opened: Opened, wanted: str | None) -> Opened:
+    """Leave out what belongs to other arrays: those that share images with the wanted one, or lie on arrays.
+
+    What is on images of its own stays: the user gave it, and is told.
+
+    Raises:
+        AmbiguousArray: several arrays and none wanted.
+        AssemblyError: the wanted one is not there, or several fit.
+    """
+    mine = {each.path for each in choose_array(opened.claimed, wanted)}
+    used = {image.path for path in mine for image in images_below(opened.members[path])}
+    others = {
+        path
+        for path, source in opened.members.items()
+        if path not in mine
+        and (isinstance(source, Nested) or used.issuperset({image.path for image in images_of(source)}))
+    }
+    return replace(
+        opened,
+        superblocks={path: found for path, found in opened.superblocks.items() if path not in others},
+        claimed=[each for each in opened.claimed if each.path not in others],
+        findings=[finding for finding in opened.findings if finding.subject not in others],
+    )
+
+
+def add_nested(opened: Opened, nested: Nested, options: Options) -> str | None:
+    """Take an array among the members if it is one of another array; returns that one's uuid."""
+    for superblock in scan(nested, nested.path).found[:1]:
+        outer = claim_of(superblock).array_uuid
+        if outer != nested.array.description.uuid:  # else a copy of a member was put on the array
+            opened.add(Searched((_member(nested, superblock, options),)))
+            return outer
+    return None
+
+
+def add_member(opened: Opened, source: MemberSource, options: Options) -> None:
+    """Take a source among the members if it holds a superblock."""
     result = scan(source, source.path)
     opened.add(Searched(tuple(_member(source, superblock, options) for superblock in result.found[:1])))
-    return bool(result.found)
 
 
 def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Opened:
@@ -197,6 +206,7 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
             opened.findings.append(_left_out(path, error))
         else:
             opened.add(searched)
+    _leave_out(opened, [word for word in options.exclude if _image_named(word, paths)])
     if not opened.claimed:
         raise unreached or NoSuperblock(_nothing_found(list(paths)))
     return opened
@@ -243,33 +253,30 @@ def _search(image: RawImage, options: Options) -> Searched:
     if bitmap is not None:
         told = Finding(Severity.NOTE, image.path, f"{image.path} is a file with a write-intent bitmap")
         return Searched((), (told,), (image.path, bitmap))
-    partitions, said = read_partitions(image, image.path)
-    windows = [Window(image, each.number, each.start, each.size) for each in partitions]
-    sources: list[MemberSource] = [image, *windows]
-    scans = [(source, scan(source, source.path)) for source in sources]
-    found = [(source, superblock) for source, result in scans for superblock in result.found[:1]]
-    mine = [(source, superblock) for source, superblock in found if not _belongs_within(source, superblock, found)]
-    findings: list[Finding] = []
-    if any(source is image for source, _ in mine) or not mine:
-        findings += scans[0][1].findings
-    if not mine or any(source is not image for source, _ in mine):
-        findings += said
-    if not mine:
+    seen, findings = members_on(image)
+    if not seen:
         text = f"{image.path} holds no md superblock and is left out"
         findings.append(Finding(Severity.WARNING, image.path, text))
-    return Searched(tuple(_member(*each, options) for each in mine), tuple(findings))
+    return Searched(tuple(_member(each.source, each.found, options) for each in seen), tuple(findings))
 
 
-def _belongs_within(source: MemberSource, superblock: Found, found: Sequence[tuple[MemberSource, Found]]) -> bool:
-    """Tell whether a superblock that is seen on the whole disk is that of one of its partitions.
+def _leave_out(opened: Opened, words: Sequence[str]) -> None:
+    """Leave out partitions, named `IMAGE#NUMBER`.
 
-    With 0.90 it may have its right place in both (it does not record its place), so the partition counts: an
-    array on the whole disk would not leave room for one that reaches behind its superblock.
+    Raises:
+        UsageError: there is no such member, or no other one.
     """
-    place = source.base + superblock.offset
-    return any(
-        other is not source and other.base > source.base and other.base + mine.offset == place for other, mine in found
-    )
+    for word in words:
+        image, _, name = word.rpartition("#")
+        paths = {
+            path for path in opened.members if path.endswith(f"#{name}") and is_same(path.rpartition("#")[0], image)
+        }
+        if not paths:
+            raise UsageError(f"--exclude {word}: no member lies in such a partition")
+        opened.claimed = [each for each in opened.claimed if each.path not in paths]
+        opened.findings = [each for each in opened.findings if each.subject not in paths]
+        if not opened.claimed:
+            raise UsageError(_ALL_EXCLUDED)
 
 
 def _member(source: MemberSource, found: Found, options: Options) -> FoundMember:
@@ -292,7 +299,7 @@ def _member(source: MemberSource, found: Found, options: Options) -> FoundMember
 
 
 def not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
-    """Leave out what was excluded, however it is spelled.
+    """Leave out the images that were excluded, however they are spelled; partitions are left out later.
 
     Raises:
         UsageError: what is excluded is none of the members.
@@ -300,10 +307,16 @@ def not_excluded(paths: Sequence[str], excluded: Sequence[str]) -> list[str]:
     left = list(paths)
     for unwanted in excluded:
         kept = [path for path in left if not is_same(path, unwanted)]
-        if len(kept) == len(left):
+        if len(kept) == len(left) and not _image_named(unwanted, paths):
             raise UsageError(f"--exclude {unwanted}: this is none of the members")
         left = kept
     return left
+
+
+def _image_named(word: str, paths: Sequence[str]) -> bool:
+    """Tell whether a word names a partition of one of the images."""
+    image, mark, _ = word.rpartition("#")
+    return bool(mark) and not any(is_same(path, word) for path in paths) and any(is_same(path, image) for path in paths)
 
 
 def is_same(path: str, other: str) -> bool:
@@ -317,7 +330,7 @@ def is_same(path: str, other: str) -> bool:
 def _open_images(paths: Sequence[str], stack: ExitStack, options: Options) -> tuple[dict[str, RawImage], list[Finding]]:
     """Open every image; empty ones, and those that do not answer, are left out, unless there is no other."""
     if not paths:
-        raise UsageError("every MEMBER is excluded; leave at least one")
+        raise UsageError(_ALL_EXCLUDED)
     images: dict[str, RawImage] = {}
     findings: list[Finding] = []
     seen: dict[tuple[int, int], str] = {}

@@ -5,7 +5,7 @@ The one place where all layers meet below the commands; nothing here prints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -17,20 +17,27 @@ from raidfs.array.choose import arrays_in
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
-from raidfs.cli.declared import open_declared
-from raidfs.cli.listed import without_disproven
-from raidfs.cli.opening import MemberSource, Nested, Opened, Options, add_member, images_of, open_members
-from raidfs.cli.replaying import Replayed, replay_logs
+from raidfs.cli.deciding import Decided, decide, decide_declared
+from raidfs.cli.nested import Nested, is_too_torn, may_hold_superblock
+from raidfs.cli.opening import (
+    MemberSource,
+    Opened,
+    Options,
+    add_nested,
+    images_below,
+    images_of,
+    only,
+    open_members,
+)
+from raidfs.cli.replaying import Replayed
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections
 from raidfs.engine.damage import Flaw, bytes_by_reason, known_flaws, unread_flaws, without_healed
 from raidfs.engine.health import Trust
 from raidfs.errors import RaidfsError, SourceGone, SourceSilent
-from raidfs.evidence.front import bound_front
 from raidfs.finding import Finding, Severity
-from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.image.patient import TimedSource, in_time
-from raidfs.superblock import claim_of
+from raidfs.image.raw import RawImage
 from raidfs.superblock.found import Found
 
 if TYPE_CHECKING:
@@ -48,7 +55,6 @@ class OpenArray:
         recorded: the same without what md's logs say: as it can be kept in a file, beside which the logs still count.
         images: all that are open, by path.
         options: what the user decided.
-        told_beside: what is to be told of other arrays.
     """
 
     def __init__(
@@ -77,7 +83,6 @@ class OpenArray:
         self.recorded = assembly.description if recorded is None else recorded
         self._source: ArraySource | None = None
         self._unreached: set[str] = set()
-        self.told_beside: tuple[Finding, ...] = ()
 
     @property
     def title(self) -> str:
@@ -94,13 +99,18 @@ class OpenArray:
         """Everything that the user should know, worst first; grows when damage is learned."""
         learned = [finding for flaw in self.learned for finding in self._about(flaw)]
         advice = findings_of_array(self.description, self.account())
-        everything = [*self._findings, *self.told_beside, *advice, *learned, *self._given_up()]
+        everything = [*self._findings, *self._of_nested(), *advice, *learned, *self._given_up()]
         return tuple(sorted(everything, key=lambda each: -each.severity))
 
     @cached_property
     def serving(self) -> list[tuple[Member, MemberSource]]:
         """(member, its bytes) of everything that may hold the array's; of one role the preferred first."""
         return [(member, self._opened.members[member.path]) for member in self.description.sources]
+
+    @property
+    def images_below(self) -> tuple[RawImage, ...]:
+        """The images that it lies on, also those of members that are arrays."""
+        return tuple(dict.fromkeys(image for _, source in self.serving for image in images_below(source)))
 
     @property
     def superblocks(self) -> dict[str, Found]:
@@ -135,8 +145,7 @@ class OpenArray:
     def given(self) -> list[tuple[str, list[tuple[int, int]]]]:
         """What the maps that were given say of the members that serve, as plain data."""
         maps = self._opened.told.maps
-        images = [image for _, source in self.serving for image in images_of(source)]
-        return [(each.reason, list(each.extents)) for image in images for each in maps[image.path]]
+        return [(each.reason, list(each.extents)) for image in self.images_below for each in maps[image.path]]
 
     @property
     def charts(self) -> tuple[SectionChart, ...]:
@@ -203,6 +212,11 @@ class OpenArray:
             text = f"{member.path}: {inside.total} bytes at {told}: {flaw.reason}"
             yield Finding(Severity.WARNING, member.path, text)
 
+    def _of_nested(self) -> list[Finding]:
+        """Return what is to be said of members that are arrays."""
+        nested = [source for _, source in self.serving if isinstance(source, Nested)]
+        return [finding for each in nested for finding in each.findings()]
+
     def _given_up(self) -> Iterator[Finding]:
         """Name the members that failed too often to be asked for details."""
         for image in dict.fromkeys(image for _, source in self.serving for image in images_of(source)):
@@ -221,6 +235,12 @@ class OpenArray:
             if member.state is not State.JOURNAL  # what is read of a journal is checked block by block
             for image in images_of(source)
             for each in self._opened.told.about(image.path)
+        ]
+        told += [
+            flaw
+            for number, (_, source) in enumerate(self.serving)
+            if isinstance(source, Nested)
+            for flaw in source.flaws(number)
         ]
         return (*told, *self._replayed.flaws_of([member for member, _ in self.serving]))
 
@@ -247,6 +267,8 @@ class OpenArray:
 def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[OpenArray]:
     """Open images, assemble the array that they hold, and close them at the end.
 
+    Where arrays are members of others, that is the outermost one, unless another is wanted.
+
     Raises:
         AssemblyError: see `raidfs.array.assemble.assemble`.
         RaidfsError: see `raidfs.cli.opening.open_members`.
@@ -254,10 +276,11 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
     with ExitStack() as stack:
         if options.array is None:
             opened = open_members(paths, options, stack)
-            inner = _with_arrays_within(opened, options, stack)
-            array = _assembled(opened, replace(options, uuid=options.uuid or _outermost(opened, inner)))
+            outer = _with_nested(opened, options, stack)
+            wanted = options.uuid or (outer[0] if len(outer) == 1 else None)
+            array = _open(decide(only(opened, wanted), wanted, options))
         else:
-            array = _declared(options.array, paths, options, stack)
+            array = _open(decide_declared(options.array, paths, options, stack))
         array.assert_unchanged()
         stack.callback(array.close)
         yield array
@@ -265,104 +288,85 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
 
 @contextmanager
 def open_every_array(paths: Sequence[str], options: Options = Options()) -> Iterator[list[OpenArray]]:
-    """Open images and assemble every array that they hold; those that cannot be are left out, if there is any other.
+    """Open images and assemble every array that they hold and that is no member of another one.
+
+    Those that cannot be assembled are left out, if there is any other, and named in the findings.
 
     Raises:
         AssemblyError: none of them can be assembled; see `raidfs.array.assemble.assemble`.
         RaidfsError: see `raidfs.cli.opening.open_members`.
     """
     if options.array is not None:
-        with open_array(paths, options) as only:
-            yield [only]
+        with open_array(paths, options) as declared:
+            yield [declared]
         return
     with ExitStack() as stack:
         opened = open_members(paths, options, stack)
-        inner = _with_arrays_within(opened, options, stack)
-        arrays: list[OpenArray] = []
+        decided: list[Decided] = []
         refused: list[RaidfsError] = []
-        wanted = [uuid for uuid in arrays_in(opened.claimed) if uuid not in inner]
-        for uuid in wanted:
+        for uuid in _with_nested(opened, options, stack):
             try:
-                arrays.append(_assembled(_only(opened, uuid), replace(options, uuid=uuid)))
-                stack.callback(arrays[-1].close)
+                decided.append(decide(only(opened, uuid), uuid, options))
             except RaidfsError as error:
                 refused.append(error)
-        if not arrays:
+        if not decided:
             raise refused[0]
+        left_out = [Finding(Severity.WARNING, "array", f"another array is left out: {error}") for error in refused]
+        arrays = [_open(each, left_out) for each in decided]
         for array in arrays:
             array.assert_unchanged()
-            array.told_beside = tuple(Finding(Severity.WARNING, "array", f"left out: {error}") for error in refused)
+            stack.callback(array.close)
         yield arrays
 
 
-def _only(opened: Opened, uuid: str) -> Opened:
-    """Leave out what belongs to other arrays; of the findings, those about members of others."""
-    mine = arrays_in(opened.claimed)[uuid]
-    others = set(opened.members) - {each.path for each in mine}
-    findings = [finding for finding in opened.findings if finding.subject not in others]
-    return replace(opened, claimed=mine, findings=findings)
+def _with_nested(opened: Opened, options: Options, stack: ExitStack) -> list[str]:
+    """Find members that lie on other arrays among these (md on md), and add them.
 
-
-def _with_arrays_within(opened: Opened, options: Options, stack: ExitStack) -> set[str]:
-    """Find members that lie on other arrays among these (md on md), and add them; returns the arrays that hold some.
-
-    Looked for only where there are several arrays: a single one cannot be a member of another that is here.
+    Returns:
+        The arrays that are no members of others, by uuid; all of them where each is one of another.
     """
     inner: set[str] = set()
     looked_at: set[str] = set()
-    while len(groups := arrays_in(opened.claimed)) > 1 and (left := [uuid for uuid in groups if uuid not in looked_at]):
+    while left := [uuid for uuid in arrays_in(opened.claimed) if uuid not in looked_at]:
         for uuid in left:
             looked_at.add(uuid)
             try:
-                array = _assembled(_only(opened, uuid), replace(options, uuid=uuid))
+                outer = _nest(opened, uuid, options, stack)
             except RaidfsError:
                 continue  # said when it is the one that is wanted
-            stack.callback(array.close)
-            if add_member(opened, Nested(array.title, array.source), options):
+            if outer is not None:
                 inner.add(uuid)
-    return inner
+                looked_at -= {outer} - inner  # there is more of it now
+    arrays = [*arrays_in(opened.claimed)]
+    return [uuid for uuid in arrays if uuid not in inner] or arrays
 
 
-def _outermost(opened: Opened, inner: set[str]) -> str | None:
-    """Return the one array that is no member of another; None: there are several."""
-    outer = [uuid for uuid in arrays_in(opened.claimed) if uuid not in inner]
-    return outer[0] if inner and len(outer) == 1 else None
+def _nest(opened: Opened, uuid: str, options: Options, stack: ExitStack) -> str | None:
+    """Add an array to the members if it is one; returns the uuid of the array that it is a member of."""
+    mine = only(opened, uuid)
+    assembly = assemble(mine.claimed, uuid, mine.bitmaps)
+    simple = OpenArray(assembly, mine, options, Replayed(assembly.description))
+    with ExitStack() as reading:
+        sources = [
+            reading.enter_context(TimedSource(member.path, source, options.patience))
+            for member, source in simple.sources
+        ]
+        if not may_hold_superblock(simple.charts, sources, simple.description.size):
+            return None
+    array = _open(decide(mine, uuid, replace(options, policy=replace(options.policy, doubtful=True, strict=False))))
+    stack.callback(array.close)
+    nested = Nested(array, options.policy)
+    if is_too_torn(array):
+        text = (
+            f"{nested.path} may be a member of another array, but what is lost of it is in too many pieces: "
+            "export it, and give the image with its map"
+        )
+        opened.findings.append(Finding(Severity.WARNING, "array", text))
+        return None
+    return add_nested(opened, nested, options)
 
 
-def _assembled(opened: Opened, options: Options) -> OpenArray:
-    return _examined(assemble(opened.claimed, options.uuid, opened.bitmaps), opened, options)
-
-
-def _declared(file: str, paths: Sequence[str], options: Options, stack: ExitStack) -> OpenArray:
-    found = open_declared(file, paths, options, stack)
-    return _examined(Assembly(found.description, None, ()), found.opened, options, front_given=found.front_given)
-
-
-def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_given: bool = False) -> OpenArray:
-    """Let the data speak, and lay md's logs over them; `front_given`: the user said what they would say of a front."""
-    if not front_given:
-        assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
-    description, told = without_disproven(assembly.description, opened.members)
-    claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
-    replayed = replay_logs(description, claims, opened.members)
-    findings = (*assembly.findings, *told, *replayed.findings)
-    assembly = replace(assembly, description=replayed.description, findings=findings)
-    return OpenArray(assembly, opened, options, replayed, description)
-
-
-def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
-    """Let the data bound a reshape whose recorded position is not exact by itself."""
-    if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
-        return description  # where something is missing, old copies behind the position are wanted, and at risk
-    from raidfs.engine.array_source import ArraySource
-
-    sources = [(member, members[member.path]) for member in description.sources]
-    array = ArraySource(description, sources, watch=False, patience=options.patience)
-    patient = {
-        role: TimedSource(member.path, members[member.path], options.patience)
-        for role, member in description.serving.items()
-    }
-    try:
-        return bound_front(description, patient, array)
-    finally:
-        array.close()
+def _open(decided: Decided, beside: Sequence[Finding] = ()) -> OpenArray:
+    """Open an array that was decided; `beside`: what else is to be told about it."""
+    opened = replace(decided.opened, findings=[*decided.opened.findings, *beside])
+    return OpenArray(decided.assembly, opened, decided.options, decided.replayed, decided.recorded)

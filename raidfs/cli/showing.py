@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.cli.session import OpenArray
 from raidfs.engine.account import Account, extents_with
@@ -26,18 +27,16 @@ _MOST_MAP_LINES = 250_000
 """A longer array.map is not made: it would cost the mount more memory than everything else."""
 
 
-def names_of(arrays: Sequence[OpenArray]) -> list[str]:
-    """Return a name for each array that a folder can have: its own without the host, and so much of the uuid as tells.
+def folder_names(arrays: Sequence[ArrayDescription]) -> list[str]:
+    """Return a name for each array that a folder can have: its own without the host, where that tells it from others.
 
-    Names come from the members, so anything unusual in them becomes `_`.
+    Names come from the members, so anything unusual in them becomes `_`; where it does not suffice, the uuid is added.
     """
-    plain = [(array.description.name or "").rpartition(":")[2] for array in arrays]
+    plain = [(array.name or "").rpartition(":")[2] for array in arrays]
     safe = [re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".") for name in plain]
-    uuids = [array.description.uuid.replace(":", "") for array in arrays]
-    return [
-        name if name and safe.count(name) == 1 and name not in uuids else f"{name or 'array'}-{uuid}"
-        for name, uuid in zip(safe, uuids, strict=True)
-    ]
+    longer = [f"{name or 'array'}-{array.uuid.replace(':', '')}" for name, array in zip(safe, arrays, strict=True)]
+    unlike = [bool(name) and safe.count(name) == 1 and name not in longer for name in safe]
+    return [name if alone else more for name, more, alone in zip(safe, longer, unlike, strict=True)]
 
 
 def view_of(array: OpenArray, options: MountOptions) -> ArrayView:

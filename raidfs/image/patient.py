@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, NoReturn, TypeVar
+from types import TracebackType
+from typing import Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,8 @@ def silent_among(paths: Sequence[str], seconds: float) -> dict[str, SourceSilent
 class TimedSource:
     """A `BlockSource` over one that may never answer.
 
-    After a read that was not answered in time it is not asked again, and all its bytes are losses.
+    After a read that was not answered in time it is not asked again, and all its bytes are losses. As a context it
+    raises this as `SourceSilent` at the end, for whoever has to know that they are not losses of the medium.
     """
 
     def __init__(self, path: str, source: BlockSource, seconds: float) -> None:
@@ -95,7 +97,18 @@ class TimedSource:
         self._path = path
         self._source = source
         self._seconds = seconds
-        self._is_silent = False
+        self._silence: SourceSilent | None = None
+
+    def __enter__(self) -> Self:
+        """Return the source."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Raise `SourceSilent` if it was."""
+        if error is None and self._silence is not None:
+            raise self._silence
 
     @property
     def size(self) -> int:
@@ -105,12 +118,12 @@ class TimedSource:
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`."""
         listed = check_requests(requests, self.size, len(out))
-        if not self._is_silent:
+        if self._silence is None:
             own = requests.copy()
             try:
                 data, lost = in_time(self._path, self._seconds, lambda: self._read(own, len(out)))
-            except SourceSilent:
-                self._is_silent = True
+            except SourceSilent as silence:
+                self._silence = silence
             else:
                 for _, length, position in listed:
                     out[position : position + length] = data[position : position + length]
@@ -121,7 +134,7 @@ class TimedSource:
 
     def known_losses(self, start: int, stop: int) -> Extents:
         """Return what is known to be lost in [start, stop)."""
-        return self._source.known_losses(start, stop) if not self._is_silent else Extents.span(start, stop)
+        return self._source.known_losses(start, stop) if self._silence is None else Extents.span(start, stop)
 
     def _read(self, requests: Requests, length: int) -> tuple[NDArray[np.uint8], Extents]:
         """Read into memory of our own: it may take until nobody needs it any more."""

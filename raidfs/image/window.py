@@ -18,14 +18,14 @@ class Window:
     """A `BlockSource` over a part of an image; keeps its threading rules.
 
     Attributes:
-        path: how it is called: that of the image and the partition's number.
+        path: how it is called: that of the image, and the partition's number.
         image: what it is a part of.
         base: where it begins [image bytes].
     """
 
-    def __init__(self, image: RawImage, number: int, start: int, size: int) -> None:
-        """Look at [start, start + size) of an image, which is its partition `number`."""
-        self.path = f"{image.path}#{number}"
+    def __init__(self, image: RawImage, name: str, start: int, size: int) -> None:
+        """Look at [start, start + size) of an image, which is called `#name` of it."""
+        self.path = f"{image.path}#{name}"
         self.image = image
         self.base = start
         self._size = size

@@ -14,6 +14,7 @@ from raidfs.finding import Finding, Severity
 from raidfs.superblock import md0, md1
 from raidfs.superblock.claim import MemberClaim
 from raidfs.superblock.found import Found
+from raidfs.superblock.md1_fields import MAGIC
 from raidfs.superblock.moved import find_moved
 from raidfs.units import format_offset
 
@@ -42,6 +43,12 @@ class Format(Protocol):
 FORMATS: tuple[Format, ...] = (md1, md0)
 """The formats, in the order in which they are tried."""
 
+MAGICS: tuple[bytes, ...] = (MAGIC.to_bytes(4, "little"), MAGIC.to_bytes(4, "big"))
+"""What every undamaged superblock begins with."""
+
+WITHOUT_PLACE: tuple[str, ...] = md0.NAMES
+"""Formats that do not record where they lie: seen from a wrong start, such a superblock looks right all the same."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -54,6 +61,11 @@ class Scan:
 
     found: tuple[Found, ...]
     findings: tuple[Finding, ...]
+
+
+def places(size: int) -> list[int]:
+    """Return where a member of `size` bytes has superblocks [member bytes]."""
+    return sorted({at for each in FORMATS for at, _ in each.offsets(size)})
 
 
 def scan(source: BlockSource, subject: str) -> Scan:

@@ -48,8 +48,8 @@ def test_several_arrays_are_listed() -> None:
     with pytest.raises(AmbiguousArray, match="members of 2 arrays; choose one with --uuid") as caught:
         choose_array([MINE[0], *THEIRS, *MINE[1:]], None)
     mine, theirs = caught.value.choices
-    assert mine == f"{UUID} host:data: level 5, 4 roles, 640 KiB each: sda, sdb, sdc, sdd"
-    assert theirs.startswith(f"{OTHER} host:old: level 5, 4 roles")
+    assert mine == f"{UUID} host:data: raid5 of 4 members, 640 KiB each: sda, sdb, sdc, sdd"
+    assert theirs.startswith(f"{OTHER} host:old: raid5 of 4 members")
     assert theirs.endswith(": other0, other1, other2")
 
 

@@ -1,4 +1,4 @@
-"""Several arrays on the same disks, as a NAS has them; and arrays whose members are arrays."""
+"""Several arrays on the same disks, as a NAS has them: listed, one chosen, or all mounted."""
 
 from __future__ import annotations
 
@@ -8,45 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raidfs.array.description import State
 from raidfs.block import read_exact
 from raidfs.cli import main
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array, open_every_array
+from raidfs.errors import UnsupportedMetadata
 from raidfs.extents import Extents
-from tests.oracle.layouts import Geometry
-from tests.oracle.writer import Simulation
+from tests.oracle.superblock import Superblock, build_v1
 from tests.support.cli import raidfs
 from tests.support.disks import Slice, gpt_disk
 from tests.support.golden import fingerprints
 from tests.support.nowait import answers_at_once
-
-CHUNK = 4096
-COMPONENT = 16 * CHUNK
-OFFSET = 128 * 1024
-
-
-def saved(folder: Path, seed: int, data: bytes | None = None) -> tuple[Simulation, list[Path]]:
-    """Write a RAID5 of three members; `data`: what it holds, padded with zeros."""
-    folder.mkdir()
-    component = COMPONENT
-    if data is not None:
-        component = -(-len(data) // (2 * CHUNK)) * CHUNK
-        data = data.ljust(2 * component, b"\0")
-    array = Simulation(
-        Geometry(5, 2, 3, CHUNK),
-        component,
-        data_offsets=[OFFSET] * 3,
-        size_of_device=OFFSET + component + 65536,
-        seed=seed,
-        data=data,
-    )
-    return array, array.save(folder)
+from tests.support.stacked import OFFSET, raid5, uuid_of
 
 
 @pytest.fixture
 def disks(tmp_path: Path) -> tuple[list[str], dict[str, bytes]]:
     """Three disks with two partitions each, which belong to two arrays; and what the arrays hold, by uuid."""
-    arrays = [saved(tmp_path / f"array{seed}", seed) for seed in (1, 2)]
+    arrays = [raid5(tmp_path / f"array{seed}", seed) for seed in (1, 2)]
     paths = []
     for role in range(3):
         parts = [images[role].read_bytes() for _, images in arrays]
@@ -55,8 +35,7 @@ def disks(tmp_path: Path) -> tuple[list[str], dict[str, bytes]]:
         disk = gpt_disk(slices, starts[1] + len(parts[1]) // 512 + 64)
         (tmp_path / f"sd{role}.img").write_bytes(disk)
         paths.append(str(tmp_path / f"sd{role}.img"))
-    told = {array.array_uuid.hex(): array.truth for array, _ in arrays}
-    return paths, {":".join(uuid[i : i + 8] for i in range(0, 32, 8)): truth for uuid, truth in told.items()}
+    return paths, {uuid_of(array): array.truth for array, _ in arrays}
 
 
 def test_several_arrays_are_listed_and_one_is_chosen(
@@ -141,38 +120,6 @@ def test_every_array_is_mounted_in_a_folder_of_its_own(
         assert raidfs("umount", tree).returncode == 0
 
 
-@pytest.fixture
-def nested(tmp_path: Path) -> tuple[list[str], bytes]:
-    """Three arrays whose contents are the members of a fourth; and what that one holds."""
-    outer, members = saved(tmp_path / "outer", 9)
-    paths = []
-    for role, member in enumerate(members):
-        _, images = saved(tmp_path / f"inner{role}", 20 + role, member.read_bytes())
-        paths += [str(path) for path in images]
-    return paths, outer.truth
-
-
-def test_an_array_of_arrays_is_assembled_from_within(nested: tuple[list[str], bytes]) -> None:
-    paths, truth = nested
-    with open_array(paths) as array:
-        assert all(member.path.startswith("array ") for member in array.description.sources)
-        assert read_exact(array.source, 0, array.source.size) == (truth, Extents())
-    # each inner one lacks a member, and one is not there at all
-    with open_array([path for path in paths[3:] if not path.endswith("disk1.img")]) as array:
-        assert read_exact(array.source, 0, array.source.size) == (truth, Extents())
-    with open_every_array(paths) as arrays:
-        assert len(arrays) == 1
-
-
-def test_an_inner_array_can_be_chosen(nested: tuple[list[str], bytes]) -> None:
-    paths, _ = nested
-    with open_array(paths[:3]) as alone:
-        uuid = alone.description.uuid
-        content, _ = read_exact(alone.source, 0, alone.source.size)
-    with open_array(paths, Options(uuid=uuid)) as array:
-        assert read_exact(array.source, 0, array.source.size) == (content, Extents())
-
-
 def test_an_export_of_one_of_several_needs_a_choice(
     disks: tuple[list[str], dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,3 +129,35 @@ def test_an_export_of_one_of_several_needs_a_choice(
     assert not (tmp_path / "out.img").exists()
     assert main(["examine", "--uuid", "ffffffff", *paths]) == 1
     assert "no array here has the uuid or name 'ffffffff'" in capsys.readouterr().err
+
+
+def test_an_array_that_cannot_be_assembled_is_left_out_and_named(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, truths = disks
+    odd = Superblock(5, 2, 4096, 3, 65536, 0, (0, 1, 2), data_offset=OFFSET, data_size=65536, features=1 << 20)
+    image = bytearray(1 << 20)
+    image[4096:4096] = build_v1(odd, 4096)
+    (tmp_path / "odd.img").write_bytes(image[: 1 << 20])
+    with open_every_array([*paths, str(tmp_path / "odd.img")]) as arrays:
+        assert {array.description.uuid for array in arrays} == set(truths)
+        for array in arrays:
+            said = [finding.message for finding in array.findings]
+            assert any(each.startswith(f"another array is left out: {tmp_path}/odd.img: ") for each in said)
+    with pytest.raises(UnsupportedMetadata), open_every_array([str(tmp_path / "odd.img")]):
+        pass
+    assert main(["mount", "--all", "--uuid", "1234", *paths, str(tmp_path)]) == 2
+    assert "--all mounts every array, and --uuid names one" in capsys.readouterr().err
+
+
+def test_members_of_other_arrays_on_the_same_disks_are_not_mentioned(
+    disks: tuple[list[str], dict[str, bytes]], tmp_path: Path
+) -> None:
+    paths, truths = disks
+    uuid = next(iter(truths))
+    _, others = raid5(tmp_path / "third", 3)
+    with open_array([*paths, str(others[0])], Options(uuid=uuid)) as array:
+        foreign = [member.path for member in array.description.members if member.state is State.FOREIGN]
+        assert foreign == [str(others[0])]  # an image of its own, given by mistake
+        assert [finding.subject for finding in array.findings] == foreign
+        assert len(array.superblocks) == 4

@@ -29,11 +29,11 @@ def image(tmp_path: Path) -> Iterator[RawImage]:
 def test_it_keeps_the_contract(image: RawImage) -> None:
     content = Path(image.path).read_bytes()[BASE : BASE + SIZE]
     image.declare_lost(Extents([(BASE + 512, BASE + 1024), (BASE - 512, BASE)]))
-    assert_contract(Window(image, 2, BASE, SIZE), content, Extents.span(512, 1024))
+    assert_contract(Window(image, "2", BASE, SIZE), content, Extents.span(512, 1024))
 
 
 def test_its_bytes_are_in_the_file_from_its_base_on(image: RawImage) -> None:
-    window = Window(image, 2, BASE, SIZE)
+    window = Window(image, "2", BASE, SIZE)
     assert window.path == f"{image.path}#2"
     data, lost = read_exact(window, 100, 1000)
     assert not lost
@@ -43,7 +43,7 @@ def test_its_bytes_are_in_the_file_from_its_base_on(image: RawImage) -> None:
 
 
 def test_it_changes_with_its_image(image: RawImage) -> None:
-    window = Window(image, 2, BASE, SIZE)
+    window = Window(image, "2", BASE, SIZE)
     window.assert_unchanged()
     with open(image.path, "ab") as file:
         file.write(b"more")

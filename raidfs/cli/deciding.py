@@ -1,0 +1,91 @@
+"""What an array is: the word of its members, then that of their data and of md's logs, laid over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from raidfs.array.assemble import Assembly, assemble
+from raidfs.array.description import ArrayDescription
+from raidfs.cli.declared import open_declared
+from raidfs.cli.listed import without_disproven
+from raidfs.cli.opening import MemberSource, Opened, Options
+from raidfs.cli.replaying import Replayed, replay_logs
+from raidfs.evidence.front import bound_front
+from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
+from raidfs.image.patient import TimedSource
+from raidfs.superblock import claim_of
+
+
+@dataclass(frozen=True)
+class Decided:
+    """An array that can be opened.
+
+    Attributes:
+        assembly: the array.
+        opened: its members.
+        options: what the user decided.
+        replayed: the members with what md's logs say laid over them.
+        recorded: the array before that.
+    """
+
+    assembly: Assembly
+    opened: Opened
+    options: Options
+    replayed: Replayed
+    recorded: ArrayDescription
+
+
+def decide(opened: Opened, wanted: str | None, options: Options) -> Decided:
+    """Decide what an array is by the superblocks of its members.
+
+    Args:
+        opened: the members.
+        wanted: uuid or name of the array; needed only where there are several.
+        options: what the user decided.
+
+    Raises:
+        RaidfsError: see `raidfs.array.assemble.assemble`; a member is gone.
+    """
+    return _examined(assemble(opened.claimed, wanted, opened.bitmaps), opened, options)
+
+
+def decide_declared(file: str, paths: Sequence[str], options: Options, stack: ExitStack) -> Decided:
+    """Decide what an array is by a file that declares it.
+
+    Raises:
+        RaidfsError: see `raidfs.cli.declared.open_declared`.
+    """
+    found = open_declared(file, paths, options, stack)
+    return _examined(Assembly(found.description, None, ()), found.opened, options, front_given=found.front_given)
+
+
+def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_given: bool = False) -> Decided:
+    """Let the data speak, and lay md's logs over them; `front_given`: the user said what they would say of a front."""
+    if not front_given:
+        assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
+    description, told = without_disproven(assembly.description, opened.members)
+    claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
+    replayed = replay_logs(description, claims, opened.members)
+    findings = (*assembly.findings, *told, *replayed.findings)
+    assembly = replace(assembly, description=replayed.description, findings=findings)
+    return Decided(assembly, opened, options, replayed, description)
+
+
+def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
+    """Let the data bound a reshape whose recorded position is not exact by itself."""
+    if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
+        return description  # where something is missing, old copies behind the position are wanted, and at risk
+    from raidfs.engine.array_source import ArraySource
+
+    sources = [(member, members[member.path]) for member in description.sources]
+    array = ArraySource(description, sources, watch=False, patience=options.patience)
+    patient = {
+        role: TimedSource(member.path, members[member.path], options.patience)
+        for role, member in description.serving.items()
+    }
+    try:
+        return bound_front(description, patient, array)
+    finally:
+        array.close()
