@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -213,6 +214,10 @@ def _unpacked(folder: Path) -> Path:
 
 @cache
 def _session_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="raidfs-golden-")
+    """Make a folder for the images of this process; those of processes that were killed are removed: they are large."""
+    for left in Path(tempfile.gettempdir()).glob("raidfs-golden-*-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"raidfs-golden-{os.getpid()}-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
