@@ -29,7 +29,7 @@ from tests.oracle.ranges import Range, intersection, merged
 from tests.oracle.reach import HEALTHS, IS_DOUBTFUL, IS_LOST, IS_REBUILT, IS_UNPROVEN, counts, healths
 from tests.oracle.writer import Simulation
 from tests.support.crashes import arrays
-from tests.support.golden import Case, golden_case
+from tests.support.golden import Case, cases_here
 from tests.support.reading import Bytes, extents_of, mask_of, read_all, truth_of
 from tests.support.scenes import Damage, Scene, spoil
 
@@ -86,27 +86,24 @@ def differences(found: Bytes, expected: Bytes) -> str:
 
 # Real arrays -----------------------------------------------------------------------------------------------------
 
-CASES = [
-    golden_case(name)
-    for name in (
-        "a-r5-3to4-12-64k-40",
-        "a-r5-3to4-12-64k-moving",
-        "f-r5-chunk-64to128-12",
-        "h-r6-4to6-12-64k",
-        "h-r6-4to6-two-failed",
-        "h-r6-5to6-two-failed",
-        "j-r5-3to4-12-64k-live",
-        "l-r5-3to4-degraded-before",
-        "l-r5-3to4-degraded-during",
-        "m-r5-5to8-16k-twice",
-        "r-r5-3to4-reverted",
-        "s-r5-la",
-        "s-r5-recovery",
-        "s-r6-degraded2",
-        "s-r6-ls6",
-        "v-r5-3to4-offsets",
-    )
-]
+CASES = cases_here(
+    "a-r5-3to4-12-64k-40",
+    "a-r5-3to4-12-64k-moving",
+    "f-r5-chunk-64to128-12",
+    "h-r6-4to6-12-64k",
+    "h-r6-4to6-two-failed",
+    "h-r6-5to6-two-failed",
+    "j-r5-3to4-12-64k-live",
+    "l-r5-3to4-degraded-before",
+    "l-r5-3to4-degraded-during",
+    "m-r5-5to8-16k-twice",
+    "r-r5-3to4-reverted",
+    "s-r5-la",
+    "s-r5-recovery",
+    "s-r6-degraded2",
+    "s-r6-ls6",
+    "v-r5-3to4-offsets",
+)
 PLACES = range(4 << 20, 16 << 20, SECTOR)
 """Where members hold data in all cases [image bytes]."""
 
@@ -154,7 +151,7 @@ HELD_TWICE = ("a-r5-3to4-12-64k-40", "a-r5-3to4-12-64k-moving", "b-r5-3to4-12-51
 """Growths of arrays that nobody wrote to meanwhile."""
 
 
-@pytest.mark.parametrize("case", [golden_case(name) for name in HELD_TWICE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", cases_here(*HELD_TWICE), ids=lambda case: case.name)
 def test_what_is_held_twice_is_there_with_two_members_missing(case: Case, tmp_path: Path) -> None:
     """By default it is withheld: a later write may have overtaken the old copy. Here none did."""
     for missing in combinations(range(len(case.members())), 2):

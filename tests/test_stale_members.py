@@ -13,7 +13,7 @@ from raidfs.engine.health import Policy
 from tests.oracle import reader
 from tests.oracle.reach import IS_DOUBTFUL, IS_LOST, IS_UNPROVEN, healths
 from tests.oracle.scan import describe, scan
-from tests.support.golden import Case, golden_case
+from tests.support.golden import Case, cases_here, golden_case
 from tests.support.reading import extents_of, mask_of, read_all, truth_of
 from tests.support.scenes import Damage, Scene
 
@@ -33,7 +33,7 @@ None in the last case: nothing was written since its member left. There the new 
 HALF_REBUILT = 5_076_489
 """How many bytes are wrong in the last case if the member that is being rebuilt is taken for a whole one."""
 
-every_case = pytest.mark.parametrize("case", [golden_case(name) for name in WRONG], ids=lambda case: case.name)
+every_case = pytest.mark.parametrize("case", cases_here(*WRONG), ids=lambda case: case.name)
 
 
 def taken_for_current(case: Case) -> reader.Array:

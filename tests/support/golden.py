@@ -14,11 +14,12 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,8 +174,29 @@ def golden_cases(part: int | None = None) -> tuple[Case, ...]:
 
 
 def golden_case(name: str) -> Case:
-    """Return the case of that name."""
-    return next(case for case in golden_cases() if case.name == name)
+    """Return the case of that name.
+
+    Raises:
+        LookupError: it is not here.
+    """
+    for case in golden_cases():
+        if case.name == name:
+            return case
+    raise LookupError(f"no golden case {name} here: the repository carries only some, see tests/golden/README.md")
+
+
+_T = TypeVar("_T")
+
+
+def where_here(told: Mapping[str, _T]) -> list[tuple[str, _T]]:
+    """Return (name, what is told of it) of those cases that are here: a clone by itself carries only some."""
+    names = {case.name for case in golden_cases()}
+    return [(name, what) for name, what in told.items() if name in names]
+
+
+def cases_here(*names: str) -> list[Case]:
+    """Return those of some cases that are here."""
+    return [golden_case(name) for name, _ in where_here(dict.fromkeys(names))]
 
 
 @dataclass(frozen=True)
