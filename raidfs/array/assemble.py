@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
-from raidfs.array.description import ArrayDescription, Member, State, usable_size
+from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
 from raidfs.array.history import failed_underway, turned_back
 from raidfs.array.past import proven_of
 from raidfs.array.reshaping import alternatives_of, quiet_of, shapes_of
@@ -89,6 +89,8 @@ def _assembled(
     synced_size = component_size
     if told.counts_in_array_bytes:
         synced_size = usable_size(shapes, [component_size] * max(shape.raid_disks for shape in shapes))
+    if max(component_size, synced_size) >= LARGEST:
+        raise InconsistentDescription(f"component size is {component_size} bytes, which cannot be")
     serving = [member.state.serves for member in members]
     intent, said = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
     findings += said

@@ -14,9 +14,10 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, NoReturn
 
+from raidfs.array import drawn
 from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State, usable_size
 from raidfs.array.shape import Level, Shape
-from raidfs.array.toml_fields import Entry, entries_of, word_of
+from raidfs.array.toml_fields import Entry, Rows, entries_of, word_of
 from raidfs.array.toml_places import Path, line_at, lines_of
 from raidfs.errors import BadArrayFile, InconsistentDescription, UsageError
 from raidfs.extents import Extents
@@ -31,6 +32,9 @@ _FAR = 1 << 63
 _USUAL = {"uuid": "00000000:00000000:00000000:00000000", "name": None, "metadata": "none"}
 _USUAL_LAYOUT = {Level.LINEAR: "concatenated", Level.RAID1: "mirrored", Level.RAID4: "parity-last"}
 _WITHOUT_CHUNK = (Level.LINEAR, Level.RAID1)
+_TABLE = ("layout", "table", "exponents", "regions")
+"""Keys of a shape that say together how it is laid out."""
+_ROW = re.compile(r"\brow (\d+) of (?:the )?(table|exponents)\b")
 _AT_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
 
 
@@ -162,9 +166,17 @@ class _Text:
         raise BadArrayFile(f"{self.place(path)}: {what}")
 
     def culprit(self, message: str, within: Path = ()) -> Path:
-        """Return the key that a message is about: the first that it names; the table itself where it names none."""
+        """Return the key that a message is about: the first that it names; the table itself where it names none.
+
+        Of a key that holds rows it is the row, where that is named.
+        """
+        row = _ROW.search(message)
+        if row and (path := (*within, row[2], int(row[1]))) in self._lines:
+            return path
         words = message.replace("_", " ")
-        outer = {path[:-1] for path in self._lines}
+        outer = {
+            path[:depth] for path in self._lines for depth in range(len(path)) if isinstance(path[-1], str)
+        }  # tables; a list of numbers is none
         named: dict[Path, tuple[int, int]] = {}
         for path in self._lines:
             if path[: len(within)] == within and path not in outer and isinstance(path[-1], str):
@@ -255,6 +267,8 @@ class _Reader:
             return self._table(entry.type, data, at)
         if entry.type is Extents:
             return self._extents(data, at)
+        if entry.type is Rows:
+            return self._rows(data, at)
         if issubclass(entry.type, Enum):
             return self._word(entry.type, data, at)
         if entry.type is str:
@@ -294,8 +308,11 @@ class _Reader:
                 self._text.refuse(at, "there is no [shape], which says what the array becomes")
             values["after"] = self._shape
         elif cls is Shape:
-            if self._shape is not None:
-                for entry in entries_of(Shape):
+            if "table" in values:
+                values.setdefault("layout", drawn.DRAWN)
+            own = _TABLE if "layout" in values else ()  # nothing of another table
+            for entry in entries_of(Shape) if self._shape is not None else ():
+                if entry.name not in own:
                     values.setdefault(entry.name, getattr(self._shape, entry.name))
             level = values.get("level")
             if level in _USUAL_LAYOUT:
@@ -321,6 +338,17 @@ class _Reader:
                 self._text.refuse(place, f"{_called(at)} holds [{start}, {stop}], which is no range of bytes")
             ranges.append((start, stop))
         return Extents(ranges)
+
+    def _rows(self, data: object, at: Path) -> drawn.Rows:
+        if not isinstance(data, list):
+            self._text.refuse(at, f"{_called(at)} is {_shown(data)}, not a list of rows")
+        for number, row in enumerate(data):
+            if not isinstance(row, list):
+                self._text.refuse((*at, number), f"{_called(at)} holds {_shown(row)}, which is no row of numbers")
+        return tuple(
+            tuple(self._number(each, (*at, number, place), units=False) for place, each in enumerate(row))
+            for number, row in enumerate(data)
+        )
 
     def _word(self, kind: type[Enum], data: object, at: Path) -> Enum:
         known = {word_of(each): each for each in kind}

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from raidfs.array import drawn
 from raidfs.array.description import ArrayDescription
-from raidfs.array.toml_fields import Entry, entries_of, word_of
+from raidfs.array.toml_fields import Entry, Rows, entries_of, word_of
 from raidfs.extents import Extents
 from raidfs.units import SECTOR, format_size
 
@@ -94,7 +95,7 @@ def _legend(kind: type, told: set[type]) -> Iterator[str]:
 
 def _pair(entry: Entry, held: Any) -> Iterator[str]:
     """Yield `key = value`, with what helps to understand the value."""
-    if isinstance(held, Extents):
+    if entry.type in (Extents, Rows):
         yield from _ranges(entry.key, held)
         return
     text = f"[{', '.join(map(_scalar, held))}]" if entry.many else _scalar(held)
@@ -108,12 +109,14 @@ def _pair(entry: Entry, held: Any) -> Iterator[str]:
     yield f"{entry.key} = {text}{remark}"
 
 
-def _ranges(key: str, extents: Extents) -> Iterator[str]:
-    if len(extents) < 2:
-        yield f"{key} = [{', '.join(f'[{start}, {stop}]' for start, stop in extents)}]"
+def _ranges(key: str, ranges: Extents | drawn.Rows) -> Iterator[str]:
+    """Yield a list of lists of numbers; where there are several, each on a line of its own."""
+    lists = [f"[{', '.join(map(str, each))}]" for each in ranges]
+    if len(lists) < 2:
+        yield f"{key} = [{''.join(lists)}]"
         return
     yield f"{key} = ["
-    yield from (f"    [{start}, {stop}]," for start, stop in extents)
+    yield from (f"    {each}," for each in lists)
     yield "]"
 
 
