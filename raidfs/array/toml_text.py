@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -26,23 +26,31 @@ An array of members as raidfs understood it. Every command takes this file in pl
 Change what you know better. Numbers are bytes; a text may have a unit: "64K", "1M", "2048s" (sectors of 512 bytes).
 Paths are relative to the folder of this file; "disk.img#2" is the second partition of disk.img. Ranges are
 [start, stop], of which stop is not part. A key that is left out has its usual value: none, nothing, or as explained."""
+_BESIDE = """\
+An array that is a member of another one: its path there is "array" with its name or uuid. --uuid reads it alone."""
 _WIDTH = 118
 _REFERENCE = re.compile(r",? ?see `\w+`[,.]?")
 """Of docstrings, to what only the code has."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
-def toml_lines(description: ArrayDescription) -> list[str]:
+def toml_lines(description: ArrayDescription, arrays: Sequence[ArrayDescription] = ()) -> list[str]:
     """Write a description.
 
     Args:
         description: the array; the paths of its members are written as they are.
+        arrays: those that are members of it, or of each other.
 
     Returns:
         The lines of the text, without their ends.
     """
     head = [f"# {line}".rstrip() for line in _HEAD.split("\n")]
-    return [*head, "", *_table(description, (), set())]
+    told: set[type] = set()
+    lines = [*head, "", *_table(description, (), told)]
+    lines += ["", *(f"# {line}" for line in _BESIDE.split("\n"))] if arrays else []
+    for each in arrays:
+        lines += ["", "[[array]]", *_table(each, ("array",), told)]
+    return lines
 
 
 def _table(value: Any, path: tuple[str, ...], told: set[type], *, terse: bool = False) -> Iterator[str]:

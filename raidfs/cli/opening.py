@@ -66,6 +66,11 @@ class Options:
     policy: Policy = Policy()
 
 
+def as_member(options: Options) -> Options:
+    """Return what counts for an array that is a member: it serves doubtful bytes, whose worth the outer one knows."""
+    return replace(options, policy=replace(options.policy, doubtful=True, strict=False))
+
+
 @dataclass(frozen=True)
 class FoundMember:
     """A member with what it says.

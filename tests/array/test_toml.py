@@ -69,6 +69,15 @@ def test_what_was_written_of_simulated_arrays_is_read(name: str) -> None:
     assert read(written(describe(sample(name)))) == describe(sample(name))
 
 
+@settings(max_examples=20)
+@given(descriptions(), st.lists(descriptions(), max_size=3))
+def test_arrays_beside_an_array_are_read_as_they_were_written(
+    description: ArrayDescription, beside: list[ArrayDescription]
+) -> None:
+    declared = read_toml("\n".join(toml_lines(description, beside)).encode(), "ARRAY.toml")
+    assert [described(each) for each in (declared, *declared.arrays)] == [description, *beside]
+
+
 def test_no_field_is_forgotten() -> None:
     """Every field of everything that a description holds is a key, or follows from another one."""
     kinds: list[Any] = [ArrayDescription]
@@ -302,7 +311,8 @@ _WORDS = [
 @settings(max_examples=300)
 @given(st.data())
 def test_mutated_files(data: st.DataObject) -> None:
-    raw = data.draw(st.sampled_from([(SHORT + RESHAPE).encode(), written(describe(sample("growing")))]))
+    stack = "\n".join(toml_lines(describe(sample("raid6")), [describe(sample("raid5")), describe(sample("growing"))]))
+    raw = data.draw(st.sampled_from([(SHORT + RESHAPE).encode(), written(describe(sample("growing"))), stack.encode()]))
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(raw)))
         stop = min(len(raw), start + data.draw(st.integers(0, 12)))
