@@ -80,6 +80,7 @@ def _assembled(
         UnsupportedMetadata: a level or layout that raidfs does not read.
     """
     claim = reference.claim
+    _refuse_size(claim.component_size or 0)
     told, reshape = shapes_of(claim)
     other, alternatives = alternatives_of(claim)
     shapes = (reshape.before, reshape.after) if reshape else (other or told,)
@@ -89,8 +90,7 @@ def _assembled(
     synced_size = component_size
     if told.counts_in_array_bytes:
         synced_size = usable_size(shapes, [component_size] * max(shape.raid_disks for shape in shapes))
-    if max(component_size, synced_size) >= LARGEST:
-        raise InconsistentDescription(f"component size is {component_size} bytes, which cannot be")
+    _refuse_size(component_size, max(component_size, synced_size))
     serving = [member.state.serves for member in members]
     intent, said = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
     findings += said
@@ -118,6 +118,12 @@ def _assembled(
         updated=claim.updated,
     )
     return Assembly(description, reference, tuple(findings))
+
+
+def _refuse_size(component_size: int, reckoned: int = 0) -> None:
+    """Refuse a size that no array has, before it is reckoned with; `reckoned`: what follows from it."""
+    if max(component_size, reckoned) >= LARGEST:
+        raise InconsistentDescription(f"component size is {component_size} bytes, which cannot be")
 
 
 def _component_sizes(members: Sequence[Member], shapes: Sequence[Shape], component_size: int) -> list[int]:

@@ -198,6 +198,11 @@ class Shape:
         return replace(self, layout="alternate") if self.layout == "undeclared" else None
 
     @property
+    def declared(self) -> Shape:
+        """The same shape by a name that leaves nothing open; see `striped_zones`."""
+        return replace(self, layout="original") if self.layout == "undeclared" else self
+
+    @property
     def counts_in_array_bytes(self) -> bool:
         """Whether md's resync offset and bitmaps are about array bytes (RAID10), not about component bytes."""
         return self.level is Level.RAID10

@@ -13,6 +13,7 @@ from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
+from raidfs.cli.shapes import decided_by_data, with_layout
 from raidfs.evidence.front import bound_front
 from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.image.patient import TimedSource
@@ -83,6 +84,10 @@ def decide_declared(
 
 def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_given: bool = False) -> Decided:
     """Let the data speak, and lay md's logs over them; `front_given`: the user said what they would say of a front."""
+    if options.layout is not None:
+        assembly = with_layout(assembly, options.layout)
+    elif assembly.description.alternatives:
+        assembly = decided_by_data(assembly, opened.members, options.patience)
     if not front_given:
         assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import assemble
 from raidfs.array.description import ArrayDescription
+from raidfs.array.reshaping import undeclared
 from raidfs.array.toml import MAX_SIZE, Declaration, read_toml
 from raidfs.cli.declared_places import Family, Places, from_folder, places_as_written, places_beside
 from raidfs.cli.maps import without_maps
@@ -99,6 +100,8 @@ def _declared(
         if array == name
     }
     description = declaration.describe(dict(sorted(there.items())))
+    if not description.alternatives:  # whoever writes that a layout is not declared leaves it open
+        description = replace(description, alternatives=undeclared(description.shape))
     if not declaration.size_given:
         size = format_offset(description.component_size)
         text = f"{file} does not give component_size; the members have room for {size}, which is taken"

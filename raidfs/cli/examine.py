@@ -62,6 +62,7 @@ def next_command(words: list[str], array: OpenArray) -> str:
     options = array.options
     extra = ["--array", options.array] if options.array else []
     extra += ["--uuid", options.uuid] if options.uuid else []
+    extra += ["--layout", options.layout] if options.layout else []
     for path in options.exclude:
         extra += ["--exclude", path]
     extra += ["--force-live"] if options.force_live else []

@@ -15,7 +15,7 @@ from raidfs.errors import InconsistentDescription, RaidfsError
 from raidfs.geometry.doubts import doubtful_places, doubts_of
 from raidfs.geometry.reshape import at_risk_bytes, sections_of, touched_rows
 from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, ReshapeClaim
-from tests.support.claims import PLAIN
+from tests.support.claims import GROWTH, PLAIN
 
 T = TypeVar("T")
 WILD = 1 << 73
@@ -116,3 +116,9 @@ def test_a_size_that_cannot_be_is_refused_before_it_is_reckoned_with() -> None:
     claim = replace(PLAIN, level=-1, raid_disks=1, component_size=None, data_size=1 << 63, resync_offset=0)
     with pytest.raises(InconsistentDescription, match="component size is 9223372036854775808 bytes, which cannot be"):
         assemble([Claimed("sda", 0, claim)])
+
+
+def test_a_position_that_cannot_be_is_refused_before_it_is_reckoned_with() -> None:
+    told = replace(GROWTH, position=1 << 63)
+    with pytest.raises(InconsistentDescription, match="reshape position is 9223372036854775808 bytes, which cannot be"):
+        assemble([Claimed("sda", 1 << 40, replace(PLAIN, reshape=told))])
