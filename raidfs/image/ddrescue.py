@@ -92,7 +92,8 @@ def parse_mapfile(raw: bytes, name: str) -> Mapfile:
     comments: list[str] = []
     content = list(_content(lines, comments))
     if not content:
-        raise NotAMapfile(f"{name} is no ddrescue map: it holds no status line")
+        text = "it is empty, as if ddrescue had only begun" if not comments else "it holds comments only"
+        raise BadMapfile(f"{name} is no whole ddrescue map: {text}")
     number, line = content[0]
     match = _STATUS_LINE.fullmatch(line)
     if match is None or not _is_number(match[1]):

@@ -126,6 +126,9 @@ def test_a_damaged_map_beside_an_image_is_not_passed_over(
     assert "--no-mapfiles" in said
     assert said.count("\n") == 1
     assert main(["examine", "-q", "--no-mapfiles", *map(str, members)]) == 0
+    found.write_text("")
+    assert main(["examine", *map(str, members)]) == 1
+    assert f"{found} is no whole ddrescue map: it is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

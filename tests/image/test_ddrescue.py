@@ -89,6 +89,8 @@ def test_a_source_of_unknown_size_is_as_large_as_can_be() -> None:
         ("0 + 1\n0 512 +\n#\n512 0x", "line 4: '512 0x' is not"),
         ("0 + 1\n0 512 F\n", "line 2: '0 512 F' is not"),
         ("0 + 1\n0 9223372036854775808 +\n", "line 2: '0 9223372036854775808 +' is larger than any file can be"),
+        ("", "disk.map is no whole ddrescue map: it is empty, as if ddrescue had only begun"),
+        (HEAD, "disk.map is no whole ddrescue map: it holds comments only"),
         (f"{HEAD}0 + 1\n", "disk.map, line 3: the ddrescue map ends here, before its first block"),
         ("0 512 +\n512 512 -\n", "disk.map, line 1: the ddrescue map has no status line; put one before it"),
     ],
@@ -104,8 +106,6 @@ def test_a_damaged_map_is_refused_with_its_line(text: str, sentence: str) -> Non
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (b"", "disk.map is no ddrescue map: it holds no status line"),
-        (HEAD.encode(), "it holds no status line"),
         (b"\x7fELF\x00\x01" * 100, r"line 1 is '\x7fELF"),
         (b"# notes\ncall the customer back\n", "line 2 is 'call the customer back', but should be position, status"),
         (b"0 + 0\n0 512 +\n", "line 1 is '0 + 0'"),
