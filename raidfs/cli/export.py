@@ -15,12 +15,12 @@ import numpy as np
 from rich.progress import TaskID
 
 from raidfs.block import one_request
+from raidfs.cli.noted import flaws_noted, notes_of
 from raidfs.cli.opening import images_below, refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array
-from raidfs.engine.damage import Flaw
-from raidfs.engine.health import Health, Policy, Trust
+from raidfs.engine.health import Health, Policy
 from raidfs.errors import Interrupted, OutputError, SourceError
 from raidfs.extents import Extents
 from raidfs.finding import Severity
@@ -94,7 +94,7 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
             raise OutputError(f"{map_file} is both the image and its map; name two files")
     image = SparseImage(target, array.description.size, _identity(array))
     if not force and image.resume(protected):
-        learned = [_flaw_of(*noted) for noted in image.notes.get("learned", [])]
+        learned = flaws_noted(image.notes.get("learned", []))
         if learned:
             array.source.take(learned)
         return image
@@ -103,11 +103,6 @@ def _prepare(array: OpenArray, target: str, map_file: str | None, *, force: bool
         refuse_member(target)
     image.open_new()
     return image
-
-
-def _flaw_of(source: int, extents: list[tuple[int, int]], trust: int, reason: str, curable: bool) -> Flaw:
-    """Take up what was noted of a flaw."""
-    return Flaw(source, Extents(extents), Trust(trust), reason, curable=curable)
 
 
 def _identity(array: OpenArray) -> str:
@@ -172,9 +167,7 @@ def _refuse_passing(array: OpenArray, image: SparseImage, lost: Extents) -> None
 
 def _save(array: OpenArray, image: SparseImage) -> None:
     """Note how far it came, and what was learned about the members."""
-    image.notes["learned"] = [
-        (flaw.source, list(flaw.extents), int(flaw.trust), flaw.reason, flaw.curable) for flaw in array.learned
-    ]
+    image.notes["learned"] = notes_of(array.learned)
     image.save()
     array.save_learned()
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from raidfs.cli.noted import flaws_noted, notes_of
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray
 from raidfs.engine.copies import Copies, compare_copies, copies_of
@@ -180,6 +181,7 @@ class Verification:
                 "after": {path: asdict(digest) for path, digest in self._after.items()},
                 "walked": asdict(self._walked),
                 "copies": None if self._copies is None else asdict(self._copies),
+                "learned": notes_of(self._array.learned),
             }
         )
 
@@ -196,8 +198,11 @@ class Verification:
             self._walked = Walked(**walked)
             if self._copies is not None and notes["copies"] is not None:
                 self._copies = Copies(**{name: _tuples(value) for name, value in notes["copies"].items()})
-        except (KeyError, TypeError, AttributeError):
+            learned = flaws_noted(notes["learned"])
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise OutputError(f"{self._state.path} is damaged; name a new file to begin anew") from None
+        if learned:
+            self._array.source.take(learned)
 
 
 def _tuples(value: Any) -> Any:
@@ -206,8 +211,10 @@ def _tuples(value: Any) -> Any:
 
 
 def _identity(array: OpenArray, *, hashing: bool) -> str:
-    """Name what is verified: the array and its images as they are."""
+    """Name what is verified: the array, its images as they are, and what is said against them."""
     images = [(path, image.size, image.mtime_ns) for path, image in sorted(array.images.items())]
     said = ["verify", array.description.uuid, array.description.size, array.description.events, images, hashing]
     said += [array.options.ignore_bad_block_log]
+    said += [(flaw.source, list(flaw.extents), flaw.trust, flaw.reason, str(flaw.side)) for flaw in array.known]
+    said += [array.given]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

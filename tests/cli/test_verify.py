@@ -21,6 +21,7 @@ from raidfs.errors import Interrupted, OutputError, SourceChanged
 from raidfs.extents import Extents
 from raidfs.image.raw import RawImage
 from raidfs.report.verification import as_data
+from tests.support.damaged import write_map
 from tests.support.golden import Case, fingerprints, golden_case, golden_cases
 
 pytestmark = pytest.mark.golden
@@ -140,9 +141,11 @@ def test_with_a_member_missing_it_says_what_could_not_be_checked(
 
 
 @contextmanager
-def reading(case: Case, after: int, then: BaseException | None, paths: list[Path] | None = None) -> Iterator[OpenArray]:
+def reading(
+    case: Case, after: int, then: BaseException | None, paths: list[Path] | None = None, options: Options = Options()
+) -> Iterator[OpenArray]:
     """Open a case, or copies of it, whose images raise `then` in some read, counted over all of them; None: never."""
-    with open_array([str(path) for path in paths or case.members()], Options()) as opened:
+    with open_array([str(path) for path in paths or case.members()], options) as opened:
         left = [after]
 
         def reader(fd: int, buffers: list[memoryview], offset: int) -> int:
@@ -196,6 +199,16 @@ def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
     state.write_text(json.dumps(notes))
     with reading(GROWN, 0, None) as array, pytest.raises(OutputError, match="damaged"):
         Verification(array, str(state), hashing=True)
+
+
+def test_with_another_map_it_is_another_verification(tmp_path: Path) -> None:
+    state, map_file, member = tmp_path / "state", tmp_path / "map", GROWN.members()[0]
+    write_map(map_file, member.stat().st_size, Extents.span(8 << 20, 9 << 20))
+    mapped = Options(mapfiles=(f"{member}={map_file}",))
+    with reading(GROWN, 120, KeyboardInterrupt(), options=mapped) as array, pytest.raises(Interrupted):
+        Verification(array, str(state), hashing=False).run(quiet=True)
+    with reading(GROWN, 0, None) as array, pytest.raises(OutputError, match="state of other members"):
+        Verification(array, str(state), hashing=False)
 
 
 @pytest.mark.parametrize("content", ["precious", "[]", '{"identity": 1}'])
