@@ -12,7 +12,12 @@ Two members that are wrong by the same amount look to both equations like one ot
 (with the exponent of that D), P and Q like D. That is no rare accident: where all other data of the row are zero, D and
 P are equal. So where such a pair is filled, a member that is named is not blamed, unless it looks filled itself: with
 zeros (the pair would need data that are multiples of each other), or with a text. A sector of 0xff is no reason: many
-file systems write such.
+file systems write such. Where every row is compared because somebody asked for it, the pair counts only if rows nearby
+show that something was never copied: zeros are honest as a rule. Elsewhere the named member is blamed then, and what is
+filled beside it is unproven.
+
+Rows nearby speak for the parity, too: if rows in which nobody is filled disagree, something else is wrong there, and
+one equation is not enough to call zeros wrong.
 
 What stays open is doubtful, and so is the parity of that row, lest it rebuilds what is open. Where parity was never
 proven a disagreement is what a crash leaves behind, and tells nothing about zeros beside it. Nothing here reads.
@@ -48,6 +53,8 @@ class Fault(IntEnum):
     """Filled, in a row whose parity was never proven and disagrees."""
     STALE = 7
     """Of a row whose parity was never proven and disagrees."""
+    BESIDE_WRONG = 8
+    """Filled, in a row of which both parities name another member."""
 
     @property
     def trust(self) -> Trust:
@@ -68,13 +75,14 @@ _MEANING = {
     Fault.IN_DISPUTE: (Trust.DOUBTFUL, "the row disagrees with its parity, and nothing tells which member is wrong"),
     Fault.NOTICED: (Trust.UNPROVEN, "the row disagrees with its parity, which was seen by chance"),
     Fault.BESIDE_STALE: (Trust.UNPROVEN, "filled, and parity disagrees, which was never proven there"),
+    Fault.BESIDE_WRONG: (Trust.UNPROVEN, "filled, in a row in which both parities name another member as wrong"),
     Fault.STALE: (Trust.UNPROVEN, "parity disagrees, which was never proven there"),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Hearing:
-    """Sectors of rows with all that is known of them; n sectors of r roles.
+    """Sectors of rows near each other with all that is known of them; n sectors of r roles.
 
     Attributes:
         verdict: int16 (n,); see `kernels.syndrome.check_rows`.
@@ -107,23 +115,29 @@ def blame(heard: Hearing, *, check: bool) -> NDArray[np.uint8]:
     filled = heard.usable & (heard.kinds != DATA) & disagrees
     has_two = (heard.parity[:, 1] >= 0) & (heard.absent == NOBODY)
     n_filled = filled.sum(axis=0)
+    column = np.arange(len(disagrees))
     located = disagrees & (heard.verdict >= 0)
-    named = located & ~_has_rival(heard, filled)
+    rivalled = located & _has_rival(heard, filled)
     told = disagrees & ~located & (n_filled == np.where(has_two, 2, 1))
+    if (disagrees & heard.proven & ~has_two & (n_filled == 0)).any():
+        told &= has_two
+    found_filled = filled[np.maximum(heard.verdict, 0), column] & located & ~rivalled
+    is_alone = not ((told | found_filled) & heard.proven).any()
+    named = located & ((check & is_alone) | ~rivalled)
     is_open = disagrees & ~named & ~told
     is_explained = n_filled >= np.where(has_two, 2, 1)
 
     fault = np.zeros(filled.shape, dtype=np.uint8)
     rest = Fault.IN_DISPUTE if check else Fault.NOTICED
     fault[heard.usable & is_open & (check | ~is_explained)] = rest
-    column = np.arange(len(disagrees))
-    rivalled = located & ~named
-    fault[heard.verdict[rivalled], column[rivalled]] = rest
+    unnamed = located & ~named
+    fault[heard.verdict[unnamed], column[unnamed]] = rest
     for which in range(2):  # what is open must not be rebuilt either
         there = is_open & (n_filled > 0) & (heard.parity[:, which] >= 0)
         fault[heard.parity[there, which], column[there]] = Fault.IN_DISPUTE
     fault[filled & is_open] = Fault.OPEN
     fault[filled & told] = Fault.NEVER_COPIED
+    fault[filled & named & rivalled] = Fault.BESIDE_WRONG
     role = heard.verdict[named]
     fault[role, column[named]] = np.where(filled[role, column[named]], Fault.NEVER_COPIED, Fault.WRONG)
 
