@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from raidfs.array.description import ArrayDescription, State
+from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.doubts import Doubt, doubts_of
 from raidfs.geometry.geometry import zones_of
-from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.geometry.reshape import likely_by_front, undecided_by_front
 from raidfs.geometry.zone import Zone
 from raidfs.units import format_size
 
@@ -46,15 +47,38 @@ def _zones(description: ArrayDescription, shape: Shape) -> tuple[Zone, ...]:
 
 
 def _about_reshape(description: ArrayDescription) -> list[Finding]:
-    undecided = at_risk_bytes(description)
-    if not undecided:
+    reshape = description.reshape
+    if reshape is None:
         return []
-    (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
-    text = (
-        f"the reshape may be further than its recorded position says: up to {format_size(undecided.total)} between the "
-        f"array bytes {first} and {last} may have been overwritten; they are doubtful"
-    )
-    return [Finding(Severity.ERROR, "array", text)]
+    findings = []
+    undecided, likely = undecided_by_front(description), likely_by_front(description)
+    proofs = () if reshape.front is None else reshape.front.proofs
+    seen = "; ".join(f"{each.count} rows {each.says}: {each.what}" for each in proofs)
+    if undecided:
+        (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
+        text = (
+            f"the reshape may be further than its recorded position says: {format_size(undecided.total)} between the "
+            f"array bytes {first} and {last} may have been overwritten; they are doubtful"
+        )
+        findings.append(Finding(Severity.ERROR, "array", text, seen))
+    if likely:
+        text = (
+            f"{format_size(likely.total)} near the front of the reshape hold nothing that proves to which geometry "
+            "they belong; they are what the proven rows around them are, and unproven"
+        )
+        findings.append(Finding(Severity.WARNING, "array", text, seen))
+    if reshape.front is not None and not undecided:
+        text = f"how far the reshape came beyond its recorded position is told by the data: {_reached(reshape.front)}"
+        findings.append(Finding(Severity.NOTE, "array", text, seen))
+    return findings
+
+
+def _reached(front: Front) -> str:
+    """Say what is proven."""
+    written = front.written.union(front.likely_written).total
+    if not written:
+        return "not at all"
+    return f"{format_size(written)} of each member were written in the new geometry"
 
 
 def _about_places(doubt: Doubt) -> Finding:

@@ -1,0 +1,123 @@
+"""From what the rows say to where the reshape stands: the order of the writes, and what follows from it.
+
+The kernel writes rows in order, but for a window in flight: a row with any cell that is new has all rows behind the
+window complete, and a row with any cell that is not new has nothing written ahead of the window:
+
+    travel ->   complete ......|<- in flight ->| last written   first left |<- in flight ->|...... untouched
+
+How long the window is nobody records: its default is 256 rows (the stripe cache), and it grows with the chunk. Where
+the rows show more disorder than that, nothing follows from their order.
+
+Between rows that tell there may be rows that tell nothing. If the edge is *clean*, as far as many rows show in which a
+torn write would be seen, then they are likely to be what the rows around them are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from raidfs.array.description import ArrayDescription
+from raidfs.evidence.survey import Flags
+from raidfs.evidence.votes import Votes
+from raidfs.evidence.window import PAGE, Numbers
+
+_CACHE = 256
+"""Rows in the kernel's stripe cache (`raid5.c: NR_STRIPES`)."""
+_CACHED_CHUNKS = 4
+"""The cache holds so many chunks at least: mdadm enlarges it for large chunks (`Grow.c`), as the kernel asks for."""
+_SUPPORT = 4
+"""Rows that must say the same, within a window, before anything follows from one of them for others."""
+ENOUGH_SOUND = 64
+"""Rows in which a torn write would be seen, and none is, that make an edge clean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Where the reshape stands, by the surveyed rows in the order of travel.
+
+    Attributes:
+        in_flight: rows that may be written in any order.
+        last_written: the last row that says that it was written, with support; -1: none.
+        first_left: the first row that says that it was not, with support; None: none.
+        is_ordered: the rows show no more disorder than can be in flight, so that something follows from their order.
+        is_clean: no disorder and no torn row is seen near the edge, and many rows would show it.
+        written, likely_written, likely_left, left: bool (k,): see `raidfs.array.front`.
+    """
+
+    in_flight: int
+    last_written: int
+    first_left: int | None
+    is_ordered: bool
+    is_clean: bool
+    written: Flags
+    likely_written: Flags
+    likely_left: Flags
+    left: Flags
+
+
+def rows_in_flight(description: ArrayDescription) -> int:
+    """Return how many rows the kernel may have in flight, unless somebody enlarged its cache."""
+    chunk = max(shape.chunk_size for shape in description.shapes) // PAGE
+    return max(_CACHE, _CACHED_CHUNKS * chunk)
+
+
+def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
+    """Find the edge.
+
+    Args:
+        votes: what the rows say.
+        travel: int64 (k,): their numbers in the order of travel, from 0 at the recorded position.
+        in_flight: rows that may be written in any order.
+    """
+    written, left = votes.any_written, votes.any_left
+    disorder = _disorder(travel[written], travel[left])
+    is_ordered = disorder <= in_flight  # else the cache was larger than we think, or some row deceives us
+    last = _supported(np.sort(-travel[written]), in_flight)
+    first = _supported(np.sort(travel[left]), in_flight)
+    last_written = -1 if last is None else -last
+    complete = is_ordered & (travel < last_written - in_flight)
+    untouched = np.zeros(len(travel), np.bool_) if first is None else is_ordered & (travel > first + in_flight)
+    sure_written = (votes.whole & ~left) | complete
+    sure_left = (votes.clear & ~written) | untouched
+    is_found = last is not None or first is not None
+    is_clean = is_found and disorder < 0 and _is_clean(votes, travel, (last_written, first), in_flight)
+    silent = ~sure_written & ~sure_left
+    behind = travel <= last_written
+    ahead = np.zeros(len(travel), np.bool_) if first is None else travel >= first
+    return Edge(
+        in_flight=in_flight,
+        last_written=last_written,
+        first_left=first,
+        is_ordered=is_ordered,
+        is_clean=is_clean,
+        written=sure_written,
+        likely_written=silent & behind & is_clean,
+        likely_left=silent & ahead & is_clean,
+        left=sure_left,
+    )
+
+
+def _disorder(written: Numbers, left: Numbers) -> int:
+    """Return by how many rows something written lies ahead of something left; below 0: it does not."""
+    if not len(written) or not len(left):
+        return -1
+    return int(written.max()) - int(left.min())
+
+
+def _supported(ordered: Numbers, within: int) -> int | None:
+    """Return the first of some rows that has enough others close behind it."""
+    for number in range(len(ordered) - _SUPPORT + 1):
+        if ordered[number + _SUPPORT - 1] - ordered[number] <= within:
+            return int(ordered[number])
+    return None
+
+
+def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_flight: int) -> bool:
+    """Tell whether a tear would be seen near the edge, and none is."""
+    low, high = between
+    near = travel >= low - in_flight
+    if high is not None:
+        near &= travel <= high + in_flight
+    return not (votes.torn & near).any() and int((votes.sound & near).sum()) >= ENOUGH_SOUND
