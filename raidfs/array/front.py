@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
 
 
@@ -37,7 +38,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Front:
-    """What the data say of the rows that the recorded position leaves open.
+    """What the data say of the rows that the recorded position leaves open; no row is in two of the sets.
 
     Attributes:
         cut: the best guess where the new geometry ends [array bytes], in units of whole steps of the reshape; used
@@ -61,3 +62,13 @@ class Front:
     agreed: Extents = Extents()
     likely_agreed: Extents = Extents()
     proofs: tuple[Proof, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse rows that are said to be two things.
+
+        Raises:
+            InconsistentDescription: some are.
+        """
+        rows = (self.written, self.likely_written, self.likely_left, self.left)
+        if sum(each.total for each in rows) != Extents().union(*rows).total:
+            raise InconsistentDescription("written, likely_written, likely_left and left of a front overlap")

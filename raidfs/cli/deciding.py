@@ -13,7 +13,6 @@ from raidfs.cli.listed import without_disproven
 from raidfs.cli.opening import MemberSource, Opened, Options
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.evidence.front import find_front
-from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
 
@@ -75,8 +74,6 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
 
 def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
     """Ask the data how far a reshape came whose recorded position is not exact by itself."""
-    if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
-        return description  # where something is missing, old copies behind the position are wanted, and at risk
     patient = {
         role: TimedSource(member.path, members[member.path], options.patience)
         for role, member in description.serving.items()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raidfs.array.description import ArrayDescription
-from raidfs.evidence.survey import Flags
+from raidfs.evidence.cells import Flags
 from raidfs.evidence.votes import Votes
 from raidfs.evidence.window import PAGE, Numbers
 

@@ -124,6 +124,24 @@ def _spread(equation: Equation, cells: Sequence[int], n: int) -> Equation:
     return tuple(known.get(cell, 0) for cell in range(n))
 
 
+def terms_of(table: RowTable, place: int, role: int, roles: Sequence[int]) -> dict[int, int] | None:
+    """Return a sum that gives the cell of one role: coefficients in GF(2^8) by role; None: the others do not tell.
+
+    Args:
+        table: of the geometry; its stripes each lie at one height.
+        place: of the stripe in its period.
+        role: whose cell is wanted.
+        roles: whose cells are known.
+    """
+    every = (role, *(each for each in roles if each != role))
+    for own, *others in _equations(table, place, every):
+        if own:
+            factor = inverse(own)
+            terms = zip(every[1:], others, strict=True)
+            return {other: multiply(value, factor) for other, value in terms if value}
+    return None
+
+
 @lru_cache(maxsize=4096)
 def _equations(table: RowTable, place: int, roles: tuple[int, ...]) -> tuple[Equation, ...]:
     """Return the equations of a stripe that need no other roles than these."""

@@ -15,11 +15,13 @@ import numpy as np
 from raidfs.array.description import ArrayDescription
 from raidfs.array.front import Front, Proof
 from raidfs.block import BlockSource
+from raidfs.evidence.cells import Flags
 from raidfs.evidence.edge import Edge, find_edge, rows_in_flight
-from raidfs.evidence.survey import Flags, Survey, Surveyor, joined
+from raidfs.evidence.survey import Survey, Surveyor, joined
 from raidfs.evidence.votes import Votes, agreed_pages, votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.extents import Extents
+from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.units import align_down, align_up
 
 _FIRST = 1 << 10
@@ -39,18 +41,27 @@ def find_front(
         in_flight: rows that may have been written in any order; None: what the kernel's defaults allow.
 
     Returns:
-        The description with `Reshape.front`; unchanged where there is nothing to ask.
+        The description with `Reshape.front`; unchanged where there is nothing to ask: the recorded position is exact.
 
     Raises:
         SourceError: a member is gone.
     """
     window, reshape = window_of(description), description.reshape
-    if window is None or reshape is None or window.first == window.stop:
+    if window is None or reshape is None or window.first == window.stop or not _is_wanted(description):
         return description
     n_flight = rows_in_flight(description) if in_flight is None else in_flight
     survey, votes, edge = _look(window, Surveyor(window, images), n_flight)
     front = _front(window, survey, votes, edge)
-    return replace(description, reshape=replace(reshape, front=front, quiet=_quiet(description, window, front)))
+    quiet = reshape.quiet.union(_quiet(description, window))
+    return replace(description, reshape=replace(reshape, front=front, quiet=quiet))
+
+
+def _is_wanted(description: ArrayDescription) -> bool:
+    """Tell whether something may have been overwritten that is needed.
+
+    Where a member is missing, old copies behind the position are needed, too.
+    """
+    return bool(at_risk_bytes(description) or (at_risk_rows(description) and description.missing_roles))
 
 
 def _look(window: Window, surveyor: Surveyor, in_flight: int) -> tuple[Survey, Votes, Edge]:
@@ -82,7 +93,7 @@ def _front(window: Window, survey: Survey, votes: Votes, edge: Edge) -> Front:
     """Put what was found into rows and bytes."""
     sure, equal = agreed_pages(survey)
     return Front(
-        cut=_guess(window, edge),
+        cut=_guess(window, survey, edge),
         written=_rows(survey, edge.written),
         likely_written=_rows(survey, edge.likely_written),
         likely_left=_rows(survey, edge.likely_left),
@@ -114,7 +125,7 @@ def _pages(numbers: Numbers) -> Extents:
     return Extents(np.stack((numbers, numbers + 1), axis=1) * PAGE)
 
 
-def _quiet(description: ArrayDescription, window: Window, front: Front) -> Extents:
+def _quiet(description: ArrayDescription, window: Window) -> Extents:
     """Return what the reshape passed without record: a user's write would have waited [array bytes]."""
     reshape = description.reshape
     assert reshape is not None
@@ -122,13 +133,23 @@ def _quiet(description: ArrayDescription, window: Window, front: Front) -> Exten
     return Extents.span(low, high).clip(0, description.size)
 
 
-def _guess(window: Window, edge: Edge) -> int:
-    """Guess where the new geometry ends [array bytes], in whole steps."""
+def _guess(window: Window, survey: Survey, edge: Edge) -> int:
+    """Guess where the new geometry ends [array bytes], in whole steps.
+
+    Behind the last row that is proven, one that satisfies the equations of the new geometry, and none of the old one,
+    is taken for a written one: it takes a member that happens to hold another's content to look so by chance.
+    """
     reshape = window.description.reshape
     assert reshape is not None
     n_data = reshape.after.n_data
     step = max(reshape.before.chunk_size, reshape.after.chunk_size) * n_data
-    reached = (edge.last_written + 1) * PAGE * n_data
+    travel = window.travel(survey.rows)
+    holds_something = ((survey.ids != 0) & survey.known).any(axis=1)
+    seems_new = survey.holds_new & (survey.n_new > 0) & ~(survey.holds_old & (survey.n_old > 0)) & holds_something
+    if edge.first_left is not None:
+        seems_new &= travel < edge.first_left
+    last = max(edge.last_written, int(travel[seems_new].max(initial=-1)))
+    reached = (last + 1) * PAGE * n_data
     if window.forward:
         return align_up(reshape.position + reached, step)
     return align_down(max(0, reshape.position - reached), step)

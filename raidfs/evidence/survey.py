@@ -13,19 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import State
 from raidfs.block import BlockSource
+from raidfs.evidence.cells import N_SAMPLES, SECTORS, CellReader, Flags, Ids, Sampled, page_ids, samples_of, sector_ids
 from raidfs.evidence.forms import form_of, form_runs
 from raidfs.evidence.looks import ANYTHING, RowForm, look_keys, looks_of, multiply
 from raidfs.evidence.window import PAGE, Numbers, Window
-from raidfs.units import SECTOR
-
-_SECTORS = PAGE // SECTOR
-_READ_AT_ONCE = 256
-"""Rows of a member that are asked for in one request at most."""
-Ids = NDArray[np.uint64]
-"""Numbers of contents: equal for equal ones; 0 for zeros."""
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +74,7 @@ class _Counterparts:
 
     place: Numbers
     role: Numbers
-    pages: _Sampled
-
-
-@dataclass(frozen=True, eq=False)
-class _Sampled:
-    """Contents of pages: their numbers (...), and some bytes of each (..., 256)."""
-
-    ids: Ids
-    samples: NDArray[np.uint8]
-
-    def __getitem__(self, index: Any) -> _Sampled:
-        return _Sampled(self.ids[index], self.samples[index])
+    pages: Sampled
 
 
 class Surveyor:
@@ -102,19 +83,17 @@ class Surveyor:
     def __init__(self, window: Window, images: Mapping[int, BlockSource]) -> None:
         """Prepare; `images`: by role."""
         self._window = window
-        serving = window.description.serving
-        self._images = {role: images[role] for role, member in serving.items() if member.state is not State.DAMAGED}
-        self._roles = [role for role in range(window.n_roles) if role in self._images]
+        self._reader = CellReader(window, images)
 
     def survey(self, start: int, stop: int) -> Survey:
         """Look at the rows [start, stop)."""
         window, n = self._window, self._window.n_roles
         rows = np.arange(start, stop, dtype=np.int64)
-        sectors = np.zeros((len(rows), n, _SECTORS), dtype=np.uint64)
+        sectors = np.zeros((len(rows), n, SECTORS), dtype=np.uint64)
         known = np.zeros((len(rows), n), dtype=np.bool_)
         data = np.zeros((n, len(rows), PAGE), dtype=np.uint8)
-        for role in self._roles:
-            known[:, role] = self._read(role, rows, data[role])
+        for role in self._reader.roles:
+            known[:, role] = self._reader.read(role, rows, data[role])
             sectors[:, role] = sector_ids(data[role])
         looked = self._looks(start, stop, data, sectors, known)
         new_page = np.stack([window.after.page_of(role, rows) for role in range(n)], axis=1)
@@ -128,7 +107,7 @@ class Surveyor:
             ids=page_ids(sectors),
             known=known,
             varied=(sectors != sectors[:, :, :1]).any(axis=2),
-            formed=_formed(_Sampled(page_ids(sectors), np.moveaxis(samples_of(data), 0, 1)), (old.pages, new.pages)),
+            formed=_formed(Sampled(page_ids(sectors), np.moveaxis(samples_of(data), 0, 1)), (old.pages, new.pages)),
             **looked,
             new_page=new_page,
             old_page=old_page,
@@ -143,9 +122,9 @@ class Surveyor:
         self, start: int, stop: int, data: NDArray[np.uint8], sectors: Ids, known: Flags
     ) -> dict[str, NDArray[Any]]:
         """Judge the rows of a batch by their looks."""
-        k, roles = stop - start, self._roles
+        k, roles = stop - start, self._reader.roles
         may_be = np.full(k, ANYTHING, dtype=np.uint8)
-        holds = np.ones((2, k, _SECTORS), dtype=np.bool_)
+        holds = np.ones((2, k, SECTORS), dtype=np.bool_)
         summed = np.zeros((2, k), dtype=np.int64)
         for form, rows in _by_form(self._window, start, stop, roles).items():
             for number, equations in enumerate((form.new_equations, form.old_equations)):
@@ -166,68 +145,22 @@ class Surveyor:
         place = np.full(page.shape, NOWHERE, dtype=np.int64)
         role = np.full(page.shape, -1, dtype=np.int64)
         ids = np.zeros(page.shape, dtype=np.uint64)
-        samples = np.zeros((*page.shape, len(_SAMPLED)), dtype=np.uint8)
+        samples = np.zeros((*page.shape, N_SAMPLES), dtype=np.uint8)
         wanted = (page >= 0) & (page < self._window.n_pages)
         role[wanted], place[wanted] = cell_of(page[wanted])
         for each in np.unique(role[wanted]).tolist():
             mine = role == each
-            if each in self._images:
-                found, readable = self._contents(each, place[mine])
-                ids[mine], samples[mine] = found.ids, found.samples
-                place[mine] = np.where(readable, place[mine], NOWHERE)
-            else:
-                place[mine] = NOWHERE
-        return _Counterparts(place, role, _Sampled(ids, samples))
-
-    def _contents(self, role: int, rows: Numbers) -> tuple[_Sampled, Flags]:
-        """Read single cells of one role; contents, and whether they could be read."""
-        known, back = np.unique(rows, return_inverse=True)
-        data = np.zeros((len(known), PAGE), dtype=np.uint8)
-        readable = self._read(role, known, data)
-        return _Sampled(page_ids(sector_ids(data)), samples_of(data))[back], readable[back]
-
-    def _read(self, role: int, rows: Numbers, data: NDArray[np.uint8]) -> Flags:
-        """Read ascending rows of one role into `data`, uint8 (k, 4096); return which of them could be read."""
-        image, member = self._images[role], self._window.description.serving[role]
-        start = member.new_data_offset + rows * PAGE
-        readable = (start >= 0) & (start + PAGE <= image.size)
-        for low, high in member.bad_blocks:
-            readable &= (start >= high) | (start + PAGE <= low)
-        there = np.flatnonzero(readable)
-        if not len(there):
-            return readable
-        begins = (np.diff(rows[there], prepend=rows[there[0]] - 2) != 1) | (np.diff(there, prepend=there[0] - 2) != 1)
-        begins |= (there - there[0]) % _READ_AT_ONCE == 0
-        first = np.flatnonzero(begins)
-        length = np.diff(first, append=len(there)) * PAGE
-        requests = np.stack((start[there[first]], length, there[first] * PAGE), axis=1)
-        for low, high in image.read_into(requests, data.reshape(-1)):
-            readable[low // PAGE : -(-high // PAGE)] = False
-        return readable
+            found, readable = self._reader.contents(each, place[mine])
+            ids[mine], samples[mine] = found.ids, found.samples
+            place[mine] = np.where(readable, place[mine], NOWHERE)
+        return _Counterparts(place, role, Sampled(ids, samples))
 
 
-def sector_ids(data: NDArray[np.uint8]) -> Ids:
-    """Number the contents of sectors: uint8 (k, 4096) -> uint64 (k, 8)."""
-    words = data.view(np.uint64).reshape(-1, _SECTORS, SECTOR // 8)
-    mixed = (words ^ (words >> np.uint64(29))) * _WEIGHTS
-    found: Ids = (mixed ^ (mixed >> np.uint64(32))).sum(axis=2, dtype=np.uint64)
-    return found
-
-
-_WEIGHTS = np.random.default_rng(8).integers(0, 1 << 63, SECTOR // 8, dtype=np.uint64) * 2 + 1
-
-
-def samples_of(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Take some bytes of each page, by which pages can be told to be alike: uint8 (..., 4096) -> uint8 (..., 256)."""
-    return data[..., _SAMPLED]
-
-
-_SAMPLED = np.arange(0, PAGE, 16) + np.random.default_rng(16).integers(0, 16, PAGE // 16)
 _ALIKE = 0.4
 """Pages are alike where this share of the bytes that are not zero in both of them is equal: of texts it is 0.06."""
 
 
-def _formed(cells: _Sampled, counterparts: Sequence[_Sampled]) -> Flags:
+def _formed(cells: Sampled, counterparts: Sequence[Sampled]) -> Flags:
     """Tell which cells are much like another one near them, but not equal to it.
 
     Args:
@@ -249,18 +182,11 @@ def _formed(cells: _Sampled, counterparts: Sequence[_Sampled]) -> Flags:
     return found
 
 
-def _alike(left: _Sampled, right: _Sampled) -> Flags:
+def _alike(left: Sampled, right: Sampled) -> Flags:
     """Tell which pages are alike, but not equal."""
     both = (left.samples != 0) & (right.samples != 0)
     n_both, n_equal = both.sum(axis=-1), (both & (left.samples == right.samples)).sum(axis=-1)
     found: Flags = (n_equal > _ALIKE * n_both) & (left.ids != right.ids)
-    return found
-
-
-def page_ids(sectors: Ids) -> Ids:
-    """Number the contents of pages: uint64 (..., 8) -> uint64 (...)."""
-    weights = np.random.default_rng(9).integers(0, 1 << 63, _SECTORS, dtype=np.uint64) * 2 + 1
-    found: Ids = (sectors * weights).sum(axis=-1, dtype=np.uint64)
     return found
 
 
@@ -286,6 +212,6 @@ def _is_zero(data: NDArray[np.uint8], roles: Sequence[int], rows: Numbers, equat
     for role, coefficient in zip(roles, equation, strict=True):
         if coefficient:
             total ^= multiply(coefficient, data[role, rows])
-    words = total.view(np.uint64).reshape(len(total), _SECTORS, -1)
+    words = total.view(np.uint64).reshape(len(total), SECTORS, -1)
     found: Flags = (words == 0).all(axis=2)
     return found

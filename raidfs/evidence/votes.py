@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from raidfs.evidence.cells import Flags, Ids
 from raidfs.evidence.looks import ANYTHING, NEW, OLD
-from raidfs.evidence.survey import NOWHERE, Flags, Ids, Survey
+from raidfs.evidence.survey import NOWHERE, Survey
 from raidfs.evidence.window import Numbers
 
 _SUM = 3

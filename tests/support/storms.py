@@ -26,7 +26,7 @@ from raidfs.engine.damage import known_flaws, trust_map
 from raidfs.engine.health import Health, Policy
 from raidfs.evidence.front import find_front
 from raidfs.geometry.geometry import zone_of
-from raidfs.geometry.reshape import Side, at_risk_bytes, sections_of
+from raidfs.geometry.reshape import Side, sections_of
 from tests.oracle.at_risk import Reshape
 from tests.oracle.contents import KINDS, PAGE, content_of
 from tests.oracle.labels import device_size
@@ -225,10 +225,8 @@ def judge(crash: Crash, *, by_reading: bool = True) -> Tally:
         by_reading: read it as users do; else look up each page at its own place, which is the same and faster where no
             member is missing.
     """
-    description, asked = crash.description, 0
-    if at_risk_bytes(description):
-        asked = 1
-        description = find_front(description, dict(crash.sources), crash.in_flight)
+    description = find_front(crash.description, dict(crash.sources), crash.in_flight)
+    asked = int(description is not crash.description)
     content, health = (_read if by_reading else _look_up)(description, crash)
     wrong = content != crash.truth
     proven, unproven = health < Health.UNPROVEN, health == Health.UNPROVEN
