@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raidfs.array.description import ArrayDescription, State
-from raidfs.array.front import Front
+from raidfs.array.front import Front, Proof
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
@@ -52,33 +52,39 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
         return []
     findings = []
     undecided, likely = undecided_by_front(description), likely_by_front(description)
-    proofs = () if reshape.front is None else reshape.front.proofs
-    seen = "; ".join(f"{each.count} rows {each.says}: {each.what}" for each in proofs)
+    seen = "" if reshape.front is None else "\n".join(map(_proof, reshape.front.proofs))
     if undecided:
         (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
         text = (
             f"the reshape may be further than its recorded position says: {format_size(undecided.total)} between the "
             f"array bytes {first} and {last} may have been overwritten; they are doubtful"
         )
-        findings.append(Finding(Severity.ERROR, "array", text, seen))
+        findings.append(Finding(Severity.ERROR, "array", text))
     if likely:
         text = (
             f"{format_size(likely.total)} near the front of the reshape hold nothing that proves to which geometry "
             "they belong; they are what the proven rows around them are, and unproven"
         )
-        findings.append(Finding(Severity.WARNING, "array", text, seen))
-    if reshape.front is not None and not undecided:
+        findings.append(Finding(Severity.WARNING, "array", text))
+    if reshape.front is not None:
         text = f"how far the reshape came beyond its recorded position is told by the data: {_reached(reshape.front)}"
         findings.append(Finding(Severity.NOTE, "array", text, seen))
     return findings
 
 
+def _proof(proof: Proof) -> str:
+    """Say what was seen, and what follows."""
+    where = f"from byte {proof.first} to {proof.last} of each member's data" if proof.count > 1 else f"at {proof.first}"
+    return f"{proof.what}: {proof.says} ({proof.count} of the rows of 4 KiB {where})"
+
+
 def _reached(front: Front) -> str:
     """Say what is proven."""
-    written = front.written.union(front.likely_written).total
-    if not written:
-        return "not at all"
-    return f"{format_size(written)} of each member were written in the new geometry"
+    written, left = front.written.total, front.left.total
+    return (
+        f"of each member, {format_size(written)} are proven to be written in the new geometry, and {format_size(left)} "
+        "proven not to be"
+    )
 
 
 def _about_places(doubt: Doubt) -> Finding:
@@ -91,8 +97,9 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
     findings = [_about_places(doubt) for doubt in doubts_of(description)]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
-    if account.unproven:
-        text = f"{format_size(account.unproven)} ({account.unproven} bytes) are "
+    unproven = account.unproven - likely_by_front(description).total  # of which it is told otherwise
+    if unproven > 0:
+        text = f"{format_size(unproven)} ({unproven} bytes) are "
         text += (
             "rebuilt but unproven: the array was not shut down cleanly, so its parity may be stale"
             if description.unsynced
