@@ -16,7 +16,7 @@ from raidfs.array.description import ArrayDescription
 from raidfs.array.front import Front, Proof
 from raidfs.block import BlockSource
 from raidfs.evidence.cells import Flags
-from raidfs.evidence.edge import Edge, find_edge, rows_in_flight
+from raidfs.evidence.edge import SUPPORT, Edge, find_edge, rows_in_flight
 from raidfs.evidence.survey import Survey, Surveyor, joined
 from raidfs.evidence.votes import Votes, agreed_pages, votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
@@ -26,6 +26,10 @@ from raidfs.units import align_down, align_up
 
 _FIRST = 1 << 10
 """Rows that are looked at first; then as many again, as long as the edge is not found."""
+_PROBED = 64
+"""Rows that are looked at to see where to begin."""
+_REACH = 4
+"""Rows behind the last that seem to be written are looked at for so many times those that may be in flight."""
 _MOST = 1 << 18
 """Rows that are looked at at most: 1 GiB of every member."""
 
@@ -47,10 +51,14 @@ def find_front(
         SourceError: a member is gone.
     """
     window, reshape = window_of(description), description.reshape
-    if window is None or reshape is None or window.first == window.stop or not _is_wanted(description):
+    if window is None or reshape is None or window.first >= window.stop or not _is_wanted(description):
         return description
     n_flight = rows_in_flight(description) if in_flight is None else in_flight
-    survey, votes, edge = _look(window, Surveyor(window, images), n_flight)
+    surveyor = Surveyor(window, images)
+    begun = _begin(window, surveyor, n_flight)
+    survey, votes, edge = _look(window, surveyor, n_flight, begun)
+    if begun and not _before(window, survey, edge):
+        survey, votes, edge = _look(window, surveyor, n_flight, 0)
     front = _front(window, survey, votes, edge)
     quiet = reshape.quiet.union(_quiet(description, window))
     return replace(description, reshape=replace(reshape, front=front, quiet=quiet))
@@ -64,21 +72,53 @@ def _is_wanted(description: ArrayDescription) -> bool:
     return bool(at_risk_bytes(description) or (at_risk_rows(description) and description.missing_roles))
 
 
-def _look(window: Window, surveyor: Surveyor, in_flight: int) -> tuple[Survey, Votes, Edge]:
-    """Look at rows until enough of them say that the reshape did not come to them, or to the end."""
+def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tuple[Survey, Votes, Edge]:
+    """Look at rows from `begun` on until enough of them say that the reshape did not come to them, or to the end."""
     surveys: list[Survey] = []
-    done, total = 0, window.stop - window.first
+    total = window.stop - window.first
+    done = begun
     while True:
-        more = min(max(_FIRST, done), total - done)
-        start = window.first + done if window.forward else window.stop - done - more
-        surveys.append(surveyor.survey(start, start + more))
+        more = min(max(_FIRST, done - begun), total - done)
+        surveys.append(_survey(window, surveyor, done, more))
         done += more
         survey = joined(surveys)
         votes = votes_of(survey)
         travel = window.travel(survey.rows)
         edge = find_edge(votes, travel, in_flight)
-        if done >= min(total, _MOST) or _is_passed(edge, votes, travel, done):
+        if done >= total or done - begun >= _MOST or _is_passed(edge, votes, travel, done):
             return survey, votes, edge
+
+
+def _survey(window: Window, surveyor: Surveyor, start: int, n: int) -> Survey:
+    """Look at `n` rows from `start` on in the order of travel."""
+    first = window.first + start if window.forward else window.stop - start - n
+    return surveyor.survey(first, first + n)
+
+
+def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
+    """Return how many rows need not be looked at, because the reshape is well beyond them.
+
+    They are found by doubling, then halving the distance between a few rows that are all written and others; whether
+    it is true is seen when all rows from there on have been looked at.
+    """
+    reach, total = _REACH * max(1, in_flight), window.stop - window.first
+    n = min(_PROBED, reach)
+
+    def is_written(start: int) -> bool:
+        votes = votes_of(_survey(window, surveyor, start, n))
+        return int(votes.whole.sum()) >= SUPPORT and not votes.any_left.any()
+
+    low, high = 0, reach
+    while high + n <= total and is_written(high):
+        low, high = high, 2 * high
+    high = min(high, total)
+    while low and high - low > reach:
+        middle = (low + high) // 2
+        if middle + n <= total and is_written(middle):
+            low = middle
+        else:
+            high = middle
+    return max(0, low - reach)
 
 
 def _is_passed(edge: Edge, votes: Votes, travel: Numbers, done: int) -> bool:
@@ -94,25 +134,46 @@ def _front(window: Window, survey: Survey, votes: Votes, edge: Edge) -> Front:
     sure, equal = agreed_pages(survey)
     return Front(
         cut=_guess(window, survey, edge),
-        written=_rows(survey, edge.written),
+        written=_rows(survey, edge.written).union(_before(window, survey, edge)),
         likely_written=_rows(survey, edge.likely_written),
         likely_left=_rows(survey, edge.likely_left),
         left=_rows(survey, edge.left).union(_beyond(window, survey, edge)),
         agreed=_pages(sure),
-        likely_agreed=_pages(equal) if edge.is_clean else Extents(),
+        likely_agreed=_pages(equal[~_is_hidden(window, survey, edge, equal)]) if edge.is_clean else Extents(),
         proofs=_proofs(window, survey, votes, edge),
     )
 
 
+def _is_hidden(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:
+    """Tell of which array pages a tear could hide in both rows: that of the new place, and that of the old one."""
+    hidden = survey.rows[edge.hidden]
+    found: Flags = np.isin(window.after.cell_of(pages)[1], hidden) & np.isin(window.old_cell(pages)[1], hidden)
+    return found
+
+
+def _before(window: Window, survey: Survey, edge: Edge) -> Extents:
+    """Return the rows before those that were looked at, where the order of the writes says that they are complete."""
+    begun = int(window.travel(survey.rows).min())
+    if not edge.is_ordered or begun > edge.last_written - edge.in_flight:
+        return Extents()
+    return _span(window, 0, begun)
+
+
 def _beyond(window: Window, survey: Survey, edge: Edge) -> Extents:
-    """Return the rows that were not looked at, where the order of the writes says that they were not written."""
+    """Return the rows beyond those that were looked at, where the order of the writes says that they are untouched."""
     if edge.first_left is None or not edge.is_ordered:
         return Extents()
-    n_looked, n_sure = len(survey.rows), max(len(survey.rows), edge.first_left + edge.in_flight + 1)
-    assert n_looked <= n_sure
+    n_looked = int(window.travel(survey.rows).max()) + 1
+    return _span(window, max(n_looked, edge.first_left + edge.in_flight + 1), window.stop - window.first)
+
+
+def _span(window: Window, start: int, stop: int) -> Extents:
+    """Return rows, numbered in the order of travel, as component bytes of the new geometry."""
+    if start >= stop:
+        return Extents()
     if window.forward:
-        return Extents.span((window.first + n_sure) * PAGE, window.stop * PAGE)
-    return Extents.span(window.first * PAGE, (window.stop - n_sure) * PAGE)
+        return Extents.span((window.first + start) * PAGE, (window.first + stop) * PAGE)
+    return Extents.span((window.stop - stop) * PAGE, (window.stop - start) * PAGE)
 
 
 def _rows(survey: Survey, which: Flags) -> Extents:
@@ -148,7 +209,7 @@ def _guess(window: Window, survey: Survey, edge: Edge) -> int:
     seems_new = survey.holds_new & (survey.n_new > 0) & ~(survey.holds_old & (survey.n_old > 0)) & holds_something
     if edge.first_left is not None:
         seems_new &= travel < edge.first_left
-    last = max(edge.last_written, int(travel[seems_new].max(initial=-1)))
+    last = max(edge.last_seeming, int(travel[seems_new].max(initial=-1)))
     reached = (last + 1) * PAGE * n_data
     if window.forward:
         return align_up(reshape.position + reached, step)
@@ -165,6 +226,8 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
         (votes.clear, "only the old geometry explains the row", "not written"),
         (votes.incomplete & ~votes.clear, "the new geometry does not explain the row", "not written as a whole"),
         (votes.spared, "a page is the same at its new place, and nowhere else", "not written as a whole"),
+        (votes.pair_written, "two equal cells are data and parity in the new geometry only", "likely written"),
+        (votes.pair_left, "two equal cells are data and parity in the old geometry only", "likely not written"),
         (votes.torn, "the row satisfies neither geometry", "torn or damaged"),
     )
     found = []

@@ -20,6 +20,10 @@ _SUM = 3
 """Cells that hold something, from which on their sum is more than that two of them are equal."""
 
 
+_TELL_PAIRS = 2
+"""Equations that no two equal data pages satisfy in the place of a data page and its parity."""
+
+
 @dataclass(frozen=True, eq=False)
 class Votes:
     """What is said of each surveyed row, by kind of evidence; bool (k,) each.
@@ -29,6 +33,8 @@ class Votes:
         clear: by its look no cell of it was written.
         written: by its look some cell was.
         incomplete: by its look some cell was not.
+        pair_written: some cell was, unless the cells that are equal are two equal data pages, and none is parity.
+        pair_left: some cell was not, with the same reserve.
         sound: it holds something that speaks and satisfies the equations of a geometry, so that it is hardly torn.
         torn: it satisfies the equations of neither geometry.
         copied: a cell of it is equal to the old place of its new page, which only a write can have done.
@@ -39,6 +45,8 @@ class Votes:
     clear: Flags
     written: Flags
     incomplete: Flags
+    pair_written: Flags
+    pair_left: Flags
     sound: Flags
     torn: Flags
     copied: Flags
@@ -53,6 +61,16 @@ class Votes:
     def any_left(self) -> Flags:
         """Rows with some cell that was not written for sure."""
         return self.clear | self.incomplete | self.spared
+
+    @property
+    def seem_written(self) -> Flags:
+        """Rows with some cell that is new, or seems so."""
+        return self.any_written | self.pair_written
+
+    @property
+    def seem_left(self) -> Flags:
+        """Rows with some cell that was not written, or seems so."""
+        return self.any_left | self.pair_left
 
 
 def votes_of(survey: Survey) -> Votes:
@@ -71,11 +89,17 @@ def votes_of(survey: Survey) -> Votes:
     seen = np.where((seen & OLD == 0) & ~speaks_new, by_equations, seen)
     seen = np.where((seen & NEW == 0) & ~speaks_old, seen | by_equations, seen)
     seen = np.where(seen == 0, by_equations, seen)
+    # of equal cells one is parity, or else users wrote the same twice; a second equation tells
+    paired = _has_equal_cells(survey)
+    by_pair_new, by_pair_old = paired & (survey.n_new < _TELL_PAIRS), paired & (survey.n_old < _TELL_PAIRS)
+    not_old, not_new = seen & OLD == 0, seen & NEW == 0
     return Votes(
-        whole=(seen == NEW) & holds_new,
-        clear=(seen == OLD) & holds_old,
-        written=holds_new & (fails_old | (seen & OLD == 0)),
-        incomplete=seen & NEW == 0,
+        whole=(seen == NEW) & holds_new & ~by_pair_new,
+        clear=(seen == OLD) & holds_old & ~by_pair_old,
+        written=holds_new & (fails_old | (not_old & ~by_pair_new)),
+        incomplete=not_new & ~(survey.holds_new & by_pair_old),
+        pair_written=holds_new & not_old & by_pair_new,
+        pair_left=not_new & survey.holds_new & by_pair_old,
         sound=((holds_new & once_new) | (holds_old & once_old)) & (n_cells > 0),
         torn=fails_old & ~survey.holds_new,
         copied=_tell(survey, occurs, survey.new_page, survey.at_old_place, survey.old_place),
@@ -120,6 +144,13 @@ class _Occurrences:
         """Return for contents that occur in given rows: in how many other rows, and the other one if it is one."""
         at = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
         return self._counts[at] - 1, self._sums[at] - rows
+
+
+def _has_equal_cells(survey: Survey) -> Flags:
+    """Tell in which rows two cells hold the same, but not zeros."""
+    ids = np.sort(np.where(survey.known, survey.ids, 0), axis=1)
+    found: Flags = ((ids[:, 1:] == ids[:, :-1]) & (ids[:, 1:] != 0)).any(axis=1)
+    return found
 
 
 def _occur_once(survey: Survey, occurs: _Occurrences, page: Numbers, place: Numbers) -> Flags:

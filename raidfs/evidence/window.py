@@ -139,15 +139,16 @@ def window_of(description: ArrayDescription) -> Window | None:
         return None
     low, high = sorted((reshape.position, lag_limit(description)))
     n_data = reshape.after.n_data
+    after = _layout(zone_of(reshape.after, description.component_size))
     common = range(min(reshape.before.raid_disks, reshape.after.raid_disks))
     return Window(
         description=description,
-        after=_layout(zone_of(reshape.after, description.component_size)),
+        after=after,
         before=_layout(zone_of(reshape.before, description.component_size)),
         shift={role: move // PAGE for role, move in moves.items()},
         old_roles=tuple(role for role in common if role in serving and serving[role].state is not State.RECOVERING),
         first=low // n_data // PAGE,
-        stop=high // n_data // PAGE,
+        stop=min(high // n_data // PAGE, after.n_rows),
     )
 
 
