@@ -35,6 +35,12 @@ class Proof:
     first: int
     last: int
 
+    @property
+    def sentence(self) -> str:
+        """All of it, for people."""
+        where = f"from byte {self.first} to {self.last} of each member's data" if self.count > 1 else f"at {self.first}"
+        return f"{self.what}: {self.says} ({self.count} of the rows of 4 KiB {where})"
+
 
 @dataclass(frozen=True)
 class Front:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raidfs.array.description import ArrayDescription, State
-from raidfs.array.front import Front, Proof
+from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
@@ -52,7 +52,7 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
         return []
     findings = []
     undecided, likely = undecided_by_front(description), likely_by_front(description)
-    seen = "" if reshape.front is None else "\n".join(map(_proof, reshape.front.proofs))
+    seen = "" if reshape.front is None else "\n".join(each.sentence for each in reshape.front.proofs)
     if undecided:
         (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
         text = (
@@ -70,12 +70,6 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
         text = f"how far the reshape came beyond its recorded position is told by the data: {_reached(reshape.front)}"
         findings.append(Finding(Severity.NOTE, "array", text, seen))
     return findings
-
-
-def _proof(proof: Proof) -> str:
-    """Say what was seen, and what follows."""
-    where = f"from byte {proof.first} to {proof.last} of each member's data" if proof.count > 1 else f"at {proof.first}"
-    return f"{proof.what}: {proof.says} ({proof.count} of the rows of 4 KiB {where})"
 
 
 def _reached(front: Front) -> str:

@@ -106,7 +106,7 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
 
     def is_written(start: int) -> bool:
         votes = votes_of(_survey(window, surveyor, start, n))
-        return int(votes.whole.sum()) >= SUPPORT and not votes.any_left.any()
+        return int(votes.any_written.sum()) >= SUPPORT and not votes.any_left.any()
 
     low, high = 0, reach
     while high + n <= total and is_written(high):
