@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
-from raidfs.array.description import ArrayDescription, Member, State, usable_size
+from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
 from raidfs.array.history import failed_underway, turned_back
 from raidfs.array.past import proven_of
 from raidfs.array.reshaping import alternatives_of, quiet_of, shapes_of
@@ -80,6 +80,7 @@ def _assembled(
         UnsupportedMetadata: a level or layout that raidfs does not read.
     """
     claim = reference.claim
+    _refuse_size(claim.component_size or 0)
     told, reshape = shapes_of(claim)
     other, alternatives = alternatives_of(claim)
     shapes = (reshape.before, reshape.after) if reshape else (other or told,)
@@ -89,6 +90,7 @@ def _assembled(
     synced_size = component_size
     if told.counts_in_array_bytes:
         synced_size = usable_size(shapes, [component_size] * max(shape.raid_disks for shape in shapes))
+    _refuse_size(component_size, max(component_size, synced_size))
     serving = [member.state.serves for member in members]
     intent, said = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
     findings += said
@@ -116,6 +118,12 @@ def _assembled(
         updated=claim.updated,
     )
     return Assembly(description, reference, tuple(findings))
+
+
+def _refuse_size(component_size: int, reckoned: int = 0) -> None:
+    """Refuse a size that no array has, before it is reckoned with; `reckoned`: what follows from it."""
+    if max(component_size, reckoned) >= LARGEST:
+        raise InconsistentDescription(f"component size is {component_size} bytes, which cannot be")
 
 
 def _component_sizes(members: Sequence[Member], shapes: Sequence[Shape], component_size: int) -> list[int]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from raidfs.array.choose import Claimed
-from raidfs.array.description import Alternative, Direction, Reshape, usable_size
+from raidfs.array.description import LARGEST, Alternative, Direction, Reshape, usable_size
 from raidfs.array.shape import Level, Shape, shape_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.extents import Extents
@@ -45,8 +45,8 @@ def quiet_of(reshape: Reshape, serving: Sequence[MemberClaim]) -> Extents:
         serving: the claims of the members that serve.
     """
     positions = [claim.reshape.position for claim in serving if claim.reshape is not None and claim.intact]
-    if not positions:
-        return Extents()
+    if not positions or not all(0 <= position < LARGEST for position in (*positions, reshape.position)):
+        return Extents()  # the latter is refused elsewhere, where it counts
     if reshape.direction is Direction.FORWARD:
         return Extents.span(min(*positions, reshape.position), reshape.position)
     return Extents.span(reshape.position, max(*positions, reshape.position))
@@ -177,10 +177,16 @@ def alternatives_of(claim: MemberClaim) -> tuple[Shape | None, tuple[Alternative
             f"a reshape to {new} ended, but the superblocks still say {told}: only the first of the two updates of its"
         )
         return new, (Alternative(told, f"{text} end was written, or they are right after all"),)
-    other = told.other_reading
-    if other is not None:
-        text = (
-            f"the layout of this {told.level.title} is not declared: Linux before 3.14 laid out the parts that only its"
-        )
-        return None, (Alternative(other, f"{text} longer members have as 'original', later ones as 'alternate'"),)
-    return None, ()
+    return None, undeclared(told)
+
+
+def undeclared(shape: Shape) -> tuple[Alternative, ...]:
+    """Return the other shape of a RAID0 whose layout is not declared."""
+    other = shape.other_reading
+    if other is None:
+        return ()
+    text = (
+        f"the layout of this {shape.level.title} is not declared: Linux before 3.14 laid out the parts that only its "
+        "longer members have as 'original', later ones as 'alternate'"
+    )
+    return (Alternative(other, text),)

@@ -5,11 +5,12 @@ Level and layout numbers are known here and in `raidfs.superblock` only; everyth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from raidfs.array.copies_layout import CopiesLayout
+from raidfs.array.drawn import DRAWN, Drawn, Rows, flaw_in
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.units import align_down, format_size
 
@@ -81,65 +82,6 @@ without its parity member, and a RAID5 becomes a RAID6 by a change of the layout
 """
 
 
-class FarSets(Enum):
-    """How far the far copies of a RAID10 wander (`raid10.c: setup_geo`); the value is md's number."""
-
-    NONE = 0
-    BUGGY = 1
-    FIXED = 2
-
-
-_FAR_SETS_NAMES = {FarSets.NONE: "", FarSets.BUGGY: ", buggy far sets", FarSets.FIXED: ", far sets"}
-_COPIES_NAME = re.compile(r"(?:near=(\d+))?(?:, )?(?:(far|offset)=(\d+))?((?:, buggy far sets|, far sets)?)")
-
-
-@dataclass(frozen=True)
-class CopiesLayout:
-    """Layout of a RAID10 (`raid10.c: setup_geo`).
-
-    Attributes:
-        near: copies beside each other.
-        far: copies further down the members.
-        is_offset: the far copies lie a chunk further down, not in the members' other half.
-        far_sets: to which members they go.
-    """
-
-    near: int
-    far: int
-    is_offset: bool = False
-    far_sets: FarSets = FarSets.NONE
-
-    @property
-    def name(self) -> str:
-        """As mdadm prints it: `near=2`, `far=2`, `offset=2`."""
-        parts = [f"near={self.near}"] if self.near > 1 or self.far == 1 else []
-        parts += [f"{'offset' if self.is_offset else 'far'}={self.far}"] if self.far > 1 else []
-        return ", ".join(parts) + _FAR_SETS_NAMES[self.far_sets]
-
-    @property
-    def number(self) -> int:
-        """Md's number."""
-        return self.near | self.far << 8 | self.is_offset << 16 | self.far_sets.value << 17
-
-    @classmethod
-    def from_number(cls, number: int) -> CopiesLayout | None:
-        """Understand md's number; None: there is no such layout."""
-        near, far, far_sets = number & 255, number >> 8 & 255, number >> 17
-        if number < 0 or not near or not far or far_sets not in (0, 1, 2):
-            return None
-        return cls(near, far, bool(number >> 16 & 1) and far > 1, FarSets(far_sets))
-
-    @classmethod
-    def from_name(cls, name: str) -> CopiesLayout | None:
-        """Understand a name; None: there is no such layout."""
-        match = _COPIES_NAME.fullmatch(name)
-        if match is None:
-            return None
-        far_sets = next(each for each, text in _FAR_SETS_NAMES.items() if text == match[4])
-        found = cls(int(match[1] or 1), int(match[3] or 1), match[2] == "offset", far_sets)
-        return found if found.name == name and found.near > 0 else None
-
-
 @dataclass(frozen=True)
 class Shape:
     """Level, layout, chunk and number of roles.
@@ -149,6 +91,13 @@ class Shape:
         layout: name, see `LAYOUT_NAMES`.
         chunk_size: [bytes], a positive multiple of 512; linear: to which members are rounded, 0: not at all; RAID1: 0.
         raid_disks: number of roles, present or not.
+        table: a layout that has no name (`layout` is then "table"). RAID0 and levels with parity: a row for each stripe
+            of a period, of the roles that hold D0, D1, ..., then P, then Q. RAID10: a row for each row of chunks, of
+            the numbers of the data chunks that lie on role 0, 1, ...
+        exponents: with a table, of RAID6: a row for each stripe, of the exponents of D0, D1, ... in Q; None: as md has
+            them.
+        regions: with a table, of RAID10: into how many parts of equal height members are divided, for far copies; the
+            rows of the first part come first. None: one.
 
     Raises:
         InconsistentDescription: on construction, when the values contradict each other.
@@ -158,10 +107,14 @@ class Shape:
     layout: str
     chunk_size: int
     raid_disks: int
+    table: Rows | None = None
+    exponents: Rows | None = None
+    regions: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if not _is_layout(self.level, self.layout):
+        self._check_table()
+        if self.table is None and not _is_layout(self.level, self.layout):
             raise InconsistentDescription(f"{self.level.title} has no layout {self.layout!r}")
         least = 0 if self.level in _WITHOUT_CHUNK else 512
         if self.chunk_size < least or self.chunk_size % 512:
@@ -172,6 +125,26 @@ class Shape:
         if self.raid_disks < fewest:
             layout = f" ({self.layout})" if self.level is Level.RAID10 else ""
             raise InconsistentDescription(f"a {self.level.title}{layout} of {self.raid_disks} members cannot be")
+
+    def _check_table(self) -> None:
+        """Refuse a table that is none, and what goes without one."""
+        if (self.table is not None) != (self.layout == DRAWN):
+            told = "but there is no table" if self.table is None else f"but there is a table, so it must be {DRAWN!r}"
+            raise InconsistentDescription(f"layout is {self.layout!r}, {told}")
+        flaw = flaw_in(self.drawn) if self.table is not None else ""
+        if flaw:
+            raise InconsistentDescription(flaw)
+        if self.table is None and (self.exponents, self.regions) != (None, None):
+            key = "exponents" if self.exponents is not None else "regions"
+            raise InconsistentDescription(f"{key} go with a table, and there is none")
+
+    @property
+    def drawn(self) -> Drawn:
+        """The layout as it is drawn; only where there is a table."""
+        kind = None if self.level in _ONLY_LAYOUT else self.level is Level.RAID10
+        return Drawn(
+            self.level.title, kind, self.raid_disks, self.n_parity, self.table or (), self.exponents, self.regions
+        )
 
     @property
     def n_parity(self) -> int:
@@ -186,6 +159,8 @@ class Shape:
     @property
     def copies(self) -> CopiesLayout:
         """Layout of the copies; of other levels than RAID10: one that says the same."""
+        if self.level is Level.RAID10 and self.table is not None:
+            return CopiesLayout(self.drawn.n_copies, 1)
         if self.level is Level.RAID10:
             found = CopiesLayout.from_name(self.layout)
             assert found is not None, "checked by the constructor"
@@ -223,6 +198,11 @@ class Shape:
         return replace(self, layout="alternate") if self.layout == "undeclared" else None
 
     @property
+    def declared(self) -> Shape:
+        """The same shape by a name that leaves nothing open; see `striped_zones`."""
+        return replace(self, layout="original") if self.layout == "undeclared" else self
+
+    @property
     def counts_in_array_bytes(self) -> bool:
         """Whether md's resync offset and bitmaps are about array bytes (RAID10), not about component bytes."""
         return self.level is Level.RAID10
@@ -233,6 +213,8 @@ class Shape:
             return f"a reshape does not change the level ({self.level.title} to {after.level.title})"
         if self.level not in RESHAPES:
             return f"arrays of level {self.level.title} are never reshaped"
+        if any(shape.level is Level.RAID10 and shape.table is not None for shape in (self, after)):
+            return "a raid10 with a table is not reshaped"
         if any(shape.copies.far > 1 and not shape.copies.is_offset for shape in (self, after)):
             return f"a raid10 is not reshaped from or to a layout with far copies ({self.layout} to {after.layout})"
         if self.n_copies != after.n_copies:
@@ -257,6 +239,8 @@ class Shape:
             return size
         if self.has_parity:
             return align_down(size, self.chunk_size) * self.n_data
+        if self.table is not None:
+            return self.drawn.n_chunks_in(size // self.chunk_size) * self.chunk_size
         copies = self.copies
         return size // self.chunk_size // copies.far * self.raid_disks // copies.near * self.chunk_size
 

@@ -11,13 +11,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, replace
 from enum import Enum
-from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
+from raidfs.array import drawn
 from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State, usable_size
 from raidfs.array.shape import Level, Shape
-from raidfs.array.toml_fields import Entry, entries_of, word_of
-from raidfs.array.toml_places import Path, line_at, lines_of
+from raidfs.array.toml_fields import Entry, Rows, entries_of, word_of
+from raidfs.array.toml_places import Path
+from raidfs.array.toml_source import TomlText
 from raidfs.errors import BadArrayFile, InconsistentDescription, UsageError
 from raidfs.extents import Extents
 from raidfs.units import SECTOR, parse_size
@@ -31,6 +32,8 @@ _FAR = 1 << 63
 _USUAL = {"uuid": "00000000:00000000:00000000:00000000", "name": None, "metadata": "none"}
 _USUAL_LAYOUT = {Level.LINEAR: "concatenated", Level.RAID1: "mirrored", Level.RAID4: "parity-last"}
 _WITHOUT_CHUNK = (Level.LINEAR, Level.RAID1)
+_TABLE = ("layout", "table", "exponents", "regions")
+"""Keys of a shape that say together how it is laid out."""
 _AT_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
 
 
@@ -42,12 +45,25 @@ class Declaration:
         members: as they are declared, but for what the images must tell.
         given: everything else that the file gives, by field of `ArrayDescription`.
         front_given: the file says how far the reshape really came, so that the data are not asked.
+        arrays: declared beside it: those that are members of it, or of each other.
     """
 
     members: tuple[Member, ...]
     given: Mapping[str, Any]
     front_given: bool
-    _text: _Text
+    _text: TomlText
+    arrays: tuple[Declaration, ...] = ()
+
+    @property
+    def uuid(self) -> str:
+        """As for `ArrayDescription`."""
+        return str(self.given["uuid"])
+
+    @property
+    def name(self) -> str | None:
+        """As for `ArrayDescription`."""
+        name: str | None = self.given["name"]
+        return name
 
     @property
     def size_given(self) -> bool:
@@ -139,50 +155,23 @@ def read_toml(raw: bytes, name: str) -> Declaration:
         found = _AT_LINE.fullmatch(str(error))
         where, what = (f", line {found[2]}", found[1]) if found else ("", str(error))
         raise BadArrayFile(f"{name}{where}: this is no TOML: {what[:1].lower()}{what[1:]}") from None
-    return _Reader(_Text(text, name)).read(document)
-
-
-class _Text:
-    """A text, and where its keys stand."""
-
-    def __init__(self, text: str, name: str) -> None:
-        self._text = text
-        self._name = name
-
-    @cached_property
-    def _lines(self) -> dict[Path, int]:
-        return lines_of(self._text)
-
-    def place(self, path: Path) -> str:
-        """Return where something stands."""
-        return f"{self._name}, line {line_at(self._lines, path)}"
-
-    def refuse(self, path: Path, what: str) -> NoReturn:
-        """Raise `BadArrayFile`: what is wrong with what stands there."""
-        raise BadArrayFile(f"{self.place(path)}: {what}")
-
-    def culprit(self, message: str, within: Path = ()) -> Path:
-        """Return the key that a message is about: the first that it names; the table itself where it names none."""
-        words = message.replace("_", " ")
-        outer = {path[:-1] for path in self._lines}
-        named: dict[Path, tuple[int, int]] = {}
-        for path in self._lines:
-            if path[: len(within)] == within and path not in outer and isinstance(path[-1], str):
-                match = re.search(rf"\b{re.escape(path[-1].replace('_', ' '))}\b", words)
-                if match:
-                    named[path] = (match.start(), -len(match[0]))
-        return min(named, key=lambda path: named[path], default=within)
+    whole = TomlText(text, name)
+    beside = document.pop("array", [])
+    if not isinstance(beside, list):
+        whole.refuse(("array",), f"array is {_shown(beside)}, not [[array]]")
+    arrays = tuple(_Reader(whole.within(("array", number))).read(each) for number, each in enumerate(beside))
+    return replace(_Reader(whole).read(document), arrays=arrays)
 
 
 class _Reader:
     """Reads one document; every method raises `BadArrayFile`."""
 
-    def __init__(self, text: _Text) -> None:
+    def __init__(self, text: TomlText) -> None:
         self._text = text
         self._shape: Shape | None = None  # of the array, for what refers to it
 
     def read(self, document: dict[str, Any]) -> Declaration:
-        """Understand the document."""
+        """Understand the document, or a table of it."""
         values = {**_USUAL, **self._values(ArrayDescription, document, ())}
         for name in ("shape", "members"):
             if name not in values:
@@ -252,6 +241,8 @@ class _Reader:
             return self._table(entry.type, data, at)
         if entry.type is Extents:
             return self._extents(data, at)
+        if entry.type is Rows:
+            return self._rows(data, at)
         if issubclass(entry.type, Enum):
             return self._word(entry.type, data, at)
         if entry.type is str:
@@ -291,8 +282,11 @@ class _Reader:
                 self._text.refuse(at, "there is no [shape], which says what the array becomes")
             values["after"] = self._shape
         elif cls is Shape:
-            if self._shape is not None:
-                for entry in entries_of(Shape):
+            if "table" in values:
+                values.setdefault("layout", drawn.DRAWN)
+            own = _TABLE if "layout" in values else ()  # nothing of another table
+            for entry in entries_of(Shape) if self._shape is not None else ():
+                if entry.name not in own:
                     values.setdefault(entry.name, getattr(self._shape, entry.name))
             level = values.get("level")
             if level in _USUAL_LAYOUT:
@@ -318,6 +312,17 @@ class _Reader:
                 self._text.refuse(place, f"{_called(at)} holds [{start}, {stop}], which is no range of bytes")
             ranges.append((start, stop))
         return Extents(ranges)
+
+    def _rows(self, data: object, at: Path) -> drawn.Rows:
+        if not isinstance(data, list):
+            self._text.refuse(at, f"{_called(at)} is {_shown(data)}, not a list of rows")
+        for number, row in enumerate(data):
+            if not isinstance(row, list):
+                self._text.refuse((*at, number), f"{_called(at)} holds {_shown(row)}, which is no row of numbers")
+        return tuple(
+            tuple(self._number(each, (*at, number, place), units=False) for place, each in enumerate(row))
+            for number, row in enumerate(data)
+        )
 
     def _word(self, kind: type[Enum], data: object, at: Path) -> Enum:
         known = {word_of(each): each for each in kind}

@@ -14,14 +14,20 @@ from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from raidfs.array import drawn
 from raidfs.array.shape import Level
 from raidfs.extents import Extents
 
-COUNTS = frozenset({"role", "raid_disks", "device_number", "events", "updated", "count"})
+COUNTS = frozenset({"role", "raid_disks", "device_number", "events", "updated", "count", "regions"})
 """Whole numbers that are no bytes. All others are: they may be written with a unit, and get a comment."""
 
 IMPLIED = frozenset({("Reshape", "after")})
 """(class, field) of what is said elsewhere in the file already, so that both cannot disagree."""
+
+
+class Rows:
+    """Stands for rows of whole numbers (`drawn.Rows`) as the type of an entry."""
+
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*)$")
 
@@ -80,10 +86,12 @@ def _entry(cls: type, name: str, hint: Any, default: Any, says: str) -> Entry:
     if get_origin(hint) in (types.UnionType, Union):
         (hint,) = (each for each in get_args(hint) if each is not type(None))
         optional = True
+    if hint == drawn.Rows:
+        hint = Rows
     if get_origin(hint) is tuple:
         hint, *_ = get_args(hint)
         many = True
-    known = hint in (int, str, bool, Extents) or (
+    known = hint in (int, str, bool, Extents, Rows) or (
         isinstance(hint, type) and (issubclass(hint, Enum) or is_dataclass(hint))
     )
     if not known or (optional and (many or default not in (None, MISSING))):

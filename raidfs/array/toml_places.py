@@ -20,7 +20,7 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _KEY = re.compile(r"[A-Za-z0-9_-]+|" + r'"(?:[^"\\\n]|\\.)*"' + r"|'[^'\n]*'")
-_SCALAR = re.compile(r"[^,\]}\n#]*")
+_SCALAR = re.compile(r"[^,\]}\n#]+")  # never nothing: on texts that are no TOML the walk would not end
 
 
 def lines_of(text: str) -> dict[Path, int]:

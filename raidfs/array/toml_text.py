@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from raidfs.array import drawn
 from raidfs.array.description import ArrayDescription
-from raidfs.array.toml_fields import Entry, entries_of, word_of
+from raidfs.array.toml_fields import Entry, Rows, entries_of, word_of
 from raidfs.extents import Extents
 from raidfs.units import SECTOR, format_size
 
@@ -25,23 +26,31 @@ An array of members as raidfs understood it. Every command takes this file in pl
 Change what you know better. Numbers are bytes; a text may have a unit: "64K", "1M", "2048s" (sectors of 512 bytes).
 Paths are relative to the folder of this file; "disk.img#2" is the second partition of disk.img. Ranges are
 [start, stop], of which stop is not part. A key that is left out has its usual value: none, nothing, or as explained."""
+_BESIDE = """\
+An array that is a member of another one: its path there is "array" with its name or uuid. --uuid reads it alone."""
 _WIDTH = 118
 _REFERENCE = re.compile(r",? ?see `\w+`[,.]?")
 """Of docstrings, to what only the code has."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
-def toml_lines(description: ArrayDescription) -> list[str]:
+def toml_lines(description: ArrayDescription, arrays: Sequence[ArrayDescription] = ()) -> list[str]:
     """Write a description.
 
     Args:
         description: the array; the paths of its members are written as they are.
+        arrays: those that are members of it, or of each other.
 
     Returns:
         The lines of the text, without their ends.
     """
     head = [f"# {line}".rstrip() for line in _HEAD.split("\n")]
-    return [*head, "", *_table(description, (), set())]
+    told: set[type] = set()
+    lines = [*head, "", *_table(description, (), told)]
+    lines += ["", *(f"# {line}" for line in _BESIDE.split("\n"))] if arrays else []
+    for each in arrays:
+        lines += ["", "[[array]]", *_table(each, ("array",), told)]
+    return lines
 
 
 def _table(value: Any, path: tuple[str, ...], told: set[type], *, terse: bool = False) -> Iterator[str]:
@@ -94,7 +103,7 @@ def _legend(kind: type, told: set[type]) -> Iterator[str]:
 
 def _pair(entry: Entry, held: Any) -> Iterator[str]:
     """Yield `key = value`, with what helps to understand the value."""
-    if isinstance(held, Extents):
+    if entry.type in (Extents, Rows):
         yield from _ranges(entry.key, held)
         return
     text = f"[{', '.join(map(_scalar, held))}]" if entry.many else _scalar(held)
@@ -108,12 +117,14 @@ def _pair(entry: Entry, held: Any) -> Iterator[str]:
     yield f"{entry.key} = {text}{remark}"
 
 
-def _ranges(key: str, extents: Extents) -> Iterator[str]:
-    if len(extents) < 2:
-        yield f"{key} = [{', '.join(f'[{start}, {stop}]' for start, stop in extents)}]"
+def _ranges(key: str, ranges: Extents | drawn.Rows) -> Iterator[str]:
+    """Yield a list of lists of numbers; where there are several, each on a line of its own."""
+    lists = [f"[{', '.join(map(str, each))}]" for each in ranges]
+    if len(lists) < 2:
+        yield f"{key} = [{''.join(lists)}]"
         return
     yield f"{key} = ["
-    yield from (f"    [{start}, {stop}]," for start, stop in extents)
+    yield from (f"    {each}," for each in lists)
     yield "]"
 
 

@@ -7,7 +7,7 @@ from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
-from raidfs.geometry.doubts import Doubt, doubts_of
+from raidfs.geometry.doubts import Doubt, doubts_of, name_among, open_shapes
 from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.reshape import likely_by_front, undecided_by_front
 from raidfs.geometry.zone import Zone
@@ -81,14 +81,17 @@ def _reached(front: Front) -> str:
     )
 
 
-def _about_places(doubt: Doubt) -> Finding:
+def _about_places(description: ArrayDescription, doubt: Doubt) -> Finding:
     (first, _), last = next(iter(doubt.where)), int(doubt.where.array[-1, 1])
     text = f"{doubt.reason}; {format_size(doubt.where.total)} between the array bytes {first} and {last} are doubtful"
+    if doubt.reason in [each.reason for each in description.alternatives]:
+        shapes = open_shapes(description)
+        text += f", unless {' or '.join(f'--layout {name_among(shape, shapes)}' for shape in shapes)} tells"
     return Finding(Severity.ERROR, "array", text)
 
 
 def _about_account(description: ArrayDescription, account: Account) -> list[Finding]:
-    findings = [_about_places(doubt) for doubt in doubts_of(description)]
+    findings = [_about_places(description, doubt) for doubt in doubts_of(description)]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
     unproven = account.unproven - likely_by_front(description).total  # of which it is told otherwise

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.description import ArrayDescription
-from raidfs.cli.declared import open_declared
+from raidfs.cli.declared import Declared, open_declared
 from raidfs.cli.listed import without_disproven
-from raidfs.cli.opening import MemberSource, Opened, Options
+from raidfs.cli.nested import Nested
+from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
+from raidfs.cli.shapes import decided_by_data, with_layout
 from raidfs.evidence.front import find_front
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
@@ -50,18 +52,41 @@ def decide(opened: Opened, wanted: str | None, options: Options) -> Decided:
     return _examined(assemble(opened.claimed, wanted, opened.bitmaps), opened, options)
 
 
-def decide_declared(file: str, paths: Sequence[str], options: Options, stack: ExitStack) -> Decided:
+def decide_declared(
+    file: str,
+    paths: Sequence[str],
+    options: Options,
+    stack: ExitStack,
+    nest: Callable[[Decided, str], Nested | None],
+) -> Decided:
     """Decide what an array is by a file that declares it.
+
+    Args:
+        file: the file.
+        paths: images that take the place of its paths.
+        options: what the user decided.
+        stack: closes the images.
+        nest: makes a source of an array that is a member and is called so there; None: it cannot serve.
 
     Raises:
         RaidfsError: see `raidfs.cli.declared.open_declared`.
     """
-    found = open_declared(file, paths, options, stack)
-    return _examined(Assembly(found.description, None, ()), found.opened, options, front_given=found.front_given)
+
+    def examined(found: Declared, options: Options) -> Decided:
+        return _examined(Assembly(found.description, None, ()), found.opened, options, front_given=found.front_given)
+
+    def nested(found: Declared, name: str) -> Nested | None:
+        return nest(examined(found, as_member(options)), name)
+
+    return examined(open_declared(file, paths, options, stack, nested), options)
 
 
 def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_given: bool = False) -> Decided:
     """Let the data speak, and lay md's logs over them; `front_given`: the user said what they would say of a front."""
+    if options.layout is not None:
+        assembly = with_layout(assembly, options.layout)
+    elif assembly.description.alternatives:
+        assembly = decided_by_data(assembly, opened.members, options.patience)
     if not front_given:
         assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)

@@ -6,27 +6,27 @@ Superblocks are looked at all the same, for md's logs are found by them; they co
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import assemble
-from raidfs.array.choose import is_called
-from raidfs.array.description import ArrayDescription, Member, State
+from raidfs.array.description import ArrayDescription
+from raidfs.array.reshaping import undeclared
 from raidfs.array.toml import MAX_SIZE, Declaration, read_toml
+from raidfs.cli.declared_places import Family, Places, from_folder, places_as_written, places_beside
 from raidfs.cli.maps import without_maps
+from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, add_member, is_same, open_images
 from raidfs.cli.searching import windows_of
-from raidfs.errors import AssemblyError, BadArrayFile, RaidfsError, UsageError
+from raidfs.errors import BadArrayFile, RaidfsError
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
+from raidfs.image.raw import RawImage
+from raidfs.image.window import Window
 from raidfs.partition import read_partitions
 from raidfs.units import format_offset
-
-_PARTITION = re.compile(r"(.+)#(\d{1,9}(?:@\d{1,20})?)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,56 +44,64 @@ class Declared:
     front_given: bool
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a member lies: on the image of that path, in that partition of it (None: all of it is the member)."""
-
-    image: str
-    partition: str | None = None
+Nest = Callable[[Declared, str], Nested | None]
+"""Makes a source of an array that is a member and is called so there; None: it cannot serve."""
 
 
-@dataclass
-class _Places:
-    """Where the members lie, by their number in the file, and what is to be told about it."""
-
-    found: dict[int, _Place] = field(default_factory=dict)
-    absent: list[int] = field(default_factory=list)  # set apart, and not there
-    findings: list[Finding] = field(default_factory=list)
-
-    def warn(self, subject: str, text: str) -> None:
-        """Tell something."""
-        self.findings.append(Finding(Severity.WARNING, subject, text))
-
-
-def open_declared(file: str, paths: Sequence[str], options: Options, stack: ExitStack) -> Declared:
+def open_declared(file: str, paths: Sequence[str], options: Options, stack: ExitStack, nest: Nest) -> Declared:
     """Open the images of an array that a file declares.
 
     Args:
         file: the file.
         paths: images that take the place of its paths; empty: its own paths count, from the folder of the file on.
-        options: what the user decided.
+        options: what the user decided; of several arrays that the file declares, the first counts, or the wanted one.
         stack: closes the images.
+        nest: makes sources of those that are members.
 
     Raises:
         BadArrayFile: it cannot be understood, or does not fit the images; names the line.
         UsageError: nothing tells which image is which member.
-        AssemblyError: it declares another array than the one that is wanted.
+        AssemblyError: it declares other arrays than the one that is wanted.
         RaidfsError: see `raidfs.cli.opening.open_images`.
     """
-    declaration = read_toml(_content(file), file)
+    family = Family.of(read_toml(_content(file), file), file, options.uuid)
     beside = [path for path in without_maps(paths) if not is_same(path, file)]  # it may lie in the folder of the images
-    places = _beside(declaration, file, beside) if beside else _as_written(declaration, file)
+    places = places_beside(family, beside) if beside else places_as_written(family)
     named = list(dict.fromkeys(place.image for place in places.found.values()))
     if not named:
         raise BadArrayFile(f"{file}: none of its members is there")
     opened = open_images(named, options, stack)
     opened.findings += places.findings
-    numbers = _open_members(declaration, places, opened)
+    nested: dict[str, Nested] = {}
+    *inner, outer = family.order
+    for name in inner:
+        mine = Opened(opened.images, opened.told)
+        members = family.arrays[name].members
+        if any(
+            array == name and members[number].state.serves and place.image in opened.images
+            for (array, number), place in places.found.items()
+        ) or any(member.path in nested for member in members):
+            source = nest(_declared(family, name, places, mine, nested, options), name)
+            if source is not None:
+                nested[name] = source
+    return _declared(family, outer, places, opened, nested, options)
+
+
+def _declared(
+    family: Family, name: str, places: Places, opened: Opened, nested: Mapping[str, Nested], options: Options
+) -> Declared:
+    """Open the members of one of the arrays."""
+    file, declaration = family.file, family.arrays[name]
+    numbers = _open_members(family, name, places, opened, nested)
     there = {number: (source.path, source.size) for number, source in numbers.items()}
-    there |= {number: (_from_folder(file, declaration.members[number].path), 0) for number in places.absent}
+    there |= {
+        number: (from_folder(file, declaration.members[number].path), 0)
+        for array, number in places.absent
+        if array == name
+    }
     description = declaration.describe(dict(sorted(there.items())))
-    if options.uuid is not None and not is_called(description.uuid, description.name, options.uuid):
-        raise AssemblyError(f"{file} declares the array {description.uuid}, not {options.uuid!r}")
+    if not description.alternatives:  # whoever writes that a layout is not declared leaves it open
+        description = replace(description, alternatives=undeclared(description.shape))
     if not declaration.size_given:
         size = format_offset(description.component_size)
         text = f"{file} does not give component_size; the members have room for {size}, which is taken"
@@ -104,13 +112,19 @@ def open_declared(file: str, paths: Sequence[str], options: Options, stack: Exit
     return Declared(description, opened, declaration.front_given)
 
 
-def relative_to(description: ArrayDescription, file: str) -> ArrayDescription:
-    """Return a description as it can be written into a file: relative paths count from the folder of the file."""
+def relative_to(description: ArrayDescription, file: str, arrays: Collection[str]) -> ArrayDescription:
+    """Return a description as it can be written into a file: relative paths count from the folder of the file.
+
+    Args:
+        description: the array.
+        file: the file.
+        arrays: paths of members that are arrays; they stay.
+    """
     folder = os.path.realpath(os.path.dirname(os.path.abspath(file)))
     members = []
     for member in description.members:
         path = member.path
-        if not os.path.isabs(path):
+        if not os.path.isabs(path) and path not in arrays:
             inside, name = os.path.split(path)
             path = os.path.relpath(os.path.join(os.path.realpath(inside or "."), name), folder)
         members.append(replace(member, path=path))
@@ -127,102 +141,41 @@ def _content(file: str) -> bytes:
         raise BadArrayFile(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _from_folder(file: str, path: str) -> str:
-    """Return a path that is written in a file as it is from here."""
-    return os.path.join(os.path.dirname(file), path)
-
-
-def _split(path: str) -> _Place:
-    """Understand `disk.img#2`."""
-    match = _PARTITION.fullmatch(path)
-    return _Place(match[1], match[2]) if match else _Place(path)
-
-
-def _as_written(declaration: Declaration, file: str) -> _Places:
-    """Find the members where the file says that they are."""
-    places = _Places()
-    for number, member in enumerate(declaration.members):
-        path = _from_folder(file, member.path)
-        place = _Place(path) if os.path.lexists(path) else _split(path)
-        if os.path.lexists(place.image):
-            places.found[number] = place
-        elif member.state.serves:
-            what = f"there is no {path}; correct the path, or take the member out if it is lost"
-            raise BadArrayFile(f"{declaration.line_of(number)}: {what}")
-        else:
-            _miss(places, number, member)
-    return places
-
-
-def _miss(places: _Places, number: int, member: Member) -> None:
-    """Take note of a member that is set apart and not there; what it would give is given up."""
-    if member.past is not None or member.state is State.REPLACEMENT:
-        places.warn(member.path, f"{member.path} is not there; what it still held is not used")
-    else:
-        places.absent.append(number)
-
-
-def _beside(declaration: Declaration, file: str, paths: Sequence[str]) -> _Places:
-    """Find the members among images that were named: by the names of the files, else by the order of the roles."""
-    places = _Places()
-    members = list(enumerate(declaration.members))
-    named = {os.path.basename(path): path for path in paths if _is_only(os.path.basename(path), paths)}
-    for number, member in members:
-        name = os.path.basename(member.path)
-        place = _Place(name) if name in named else _split(name)
-        if place.image in named and _is_only(name, [other.path for _, other in members]):
-            places.found[number] = replace(place, image=named[place.image])
-    used = {place.image for place in places.found.values()}
-    files = [path for path in paths if path not in used]
-    left = sorted((member.role or 0, number) for number, member in members if number not in places.found)
-    serving = [number for _, number in left if declaration.members[number].state.serves]
-    if serving and files:
-        if len(serving) != len(files):
-            raise UsageError(
-                f"nothing tells which member is which of {', '.join(files)}: {len(serving)} members of {file} have "
-                "other names; name the images as it does, or correct its paths"
-            )
-        for number, path in zip(serving, files, strict=True):
-            member = declaration.members[number]
-            places.found[number] = _Place(path, _split(member.path).partition)
-            places.warn(
-                path, f"{path} is taken for role {member.role} ({member.path} in {file}) by the order of the roles"
-            )
-        files = []
-    for path in files:
-        places.warn(path, f"{path} is none of the members that {file} names and is left out")
-    for _, number in left:
-        if not declaration.members[number].state.serves:
-            _miss(places, number, declaration.members[number])
-    return places
-
-
-def _is_only(name: str, paths: Sequence[str]) -> bool:
-    """Tell whether no two of the paths have that name."""
-    return Counter(map(os.path.basename, paths))[name] <= 1
-
-
-def _open_members(declaration: Declaration, places: _Places, opened: Opened) -> dict[int, MemberSource]:
-    """Take images, or partitions of them, as members; those of images that are left out are left out too."""
+def _open_members(
+    family: Family, name: str, places: Places, opened: Opened, nested: Mapping[str, Nested]
+) -> dict[int, MemberSource]:
+    """Take images, partitions of them, or arrays as members; those of images that are left out are left out too."""
+    declaration = family.arrays[name]
     found: dict[int, MemberSource] = {}
-    for number, place in places.found.items():
-        image = opened.images.get(place.image)
-        if image is None:
+    for number, member in enumerate(declaration.members):
+        place = places.found.get((name, number))
+        source: MemberSource | None = nested.get(member.path)
+        if source is None and place is not None and place.image in opened.images:
+            source = _part(declaration, number, opened.images[place.image], place.partition)
+        if source is None:
             continue
-        source: MemberSource = image
-        if place.partition is not None:
-            partitions, _ = read_partitions(image, image.path)
-            windows = {each.path.rpartition("#")[2]: each for each in windows_of(image, partitions)}
-            if place.partition not in windows:
-                there = ", ".join(windows) or "none"
-                what = f"{image.path} has no partition {place.partition}; it has {there}"
-                raise BadArrayFile(f"{declaration.line_of(number)}: {what}")
-            source = windows[place.partition]
         if source.path in opened.members:
             raise BadArrayFile(f"{declaration.line_of(number)}: {source.path} is another member already")
         opened.members[source.path] = source
         found[number] = source
     return found
+
+
+def _part(declaration: Declaration, number: int, image: RawImage, partition: str | None) -> RawImage | Window:
+    """Return an image, or one of its partitions.
+
+    Raises:
+        BadArrayFile: it has no such partition.
+    """
+    if partition is None:
+        return image
+    partitions, _ = read_partitions(image, image.path)
+    windows = {each.path.rpartition("#")[2]: each for each in windows_of(image, partitions)}
+    if partition not in windows:
+        there = ", ".join(windows) or "none"
+        what = f"{image.path} has no partition {partition}; it has {there}"
+        raise BadArrayFile(f"{declaration.line_of(number)}: {what}")
+    return windows[partition]
 
 
 def _without_bad_blocks(description: ArrayDescription, opened: Opened) -> ArrayDescription:

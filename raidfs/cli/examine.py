@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from raidfs.array.toml_text import toml_lines
 from raidfs.cli.declared import relative_to
-from raidfs.cli.nested import Nested
+from raidfs.cli.nested import InnerArray
 from raidfs.cli.opening import refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health
-from raidfs.errors import OutputError
 from raidfs.output import refuse_existing, replace_text
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
@@ -62,6 +62,7 @@ def next_command(words: list[str], array: OpenArray) -> str:
     options = array.options
     extra = ["--array", options.array] if options.array else []
     extra += ["--uuid", options.uuid] if options.uuid else []
+    extra += ["--layout", options.layout] if options.layout else []
     for path in options.exclude:
         extra += ["--exclude", path]
     extra += ["--force-live"] if options.force_live else []
@@ -79,13 +80,19 @@ def _keep(array: OpenArray, target: str, *, force: bool) -> None:
     Raises:
         OutputError: it cannot or must not be written.
     """
-    for member, source in array.serving:
-        if isinstance(source, Nested):
-            raise OutputError(f"cannot write {target}: the member {member.path} is no image, but an array by itself")
     refuse_existing(target, [image.describe_inode() for image in array.images.values()], force=force)
     if os.path.exists(target):
         refuse_member(target)
-    replace_text(target, toml_lines(relative_to(array.recorded, target)))
+    inner = list(_arrays_below(array))
+    arrays = [relative_to(each.recorded, target, each.nested) for each in inner]
+    replace_text(target, toml_lines(relative_to(array.recorded, target, array.nested), arrays))
+
+
+def _arrays_below(array: InnerArray) -> Iterator[InnerArray]:
+    """Yield the arrays that are members of an array, and those that are theirs."""
+    for nested in array.nested.values():
+        yield nested.array
+        yield from _arrays_below(nested.array)
 
 
 def _superblocks(array: OpenArray) -> list[str]:

@@ -5,7 +5,7 @@ What an inner array is not sure of is unsure to the outer one: nothing gets bett
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -51,6 +51,14 @@ class InnerArray(Protocol):
         """What it is."""
 
     @property
+    def recorded(self) -> ArrayDescription:
+        """The same without what md's logs say."""
+
+    @property
+    def nested(self) -> Mapping[str, Nested]:
+        """Those of its members that are arrays, by path."""
+
+    @property
     def source(self) -> InnerSource:
         """Its bytes."""
 
@@ -76,14 +84,15 @@ class Nested:
         array: what it is.
     """
 
-    def __init__(self, array: InnerArray, policy: Policy) -> None:
+    def __init__(self, array: InnerArray, policy: Policy, path: str | None = None) -> None:
         """Look at an array.
 
         Args:
             array: stays open as long as this is used; it serves doubtful bytes, too, as its superblock may be one.
             policy: of the outer array.
+            path: how it is called; None: by its title.
         """
-        self.path = array.title
+        self.path = array.title if path is None else path
         self.base = 0
         self.array = array
         self._policy = policy

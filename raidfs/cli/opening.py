@@ -44,6 +44,7 @@ class Options:
     Attributes:
         array: a file that says what the array is, in place of superblocks.
         uuid: which array, by uuid or name.
+        layout: which of the shapes that the superblocks leave open; see `raidfs.cli.shapes`.
         exclude: paths that are left out.
         force_live: read members that are in use or change.
         ignore_bad_block_log: read what a bad-block log calls bad.
@@ -56,6 +57,7 @@ class Options:
 
     array: str | None = None
     uuid: str | None = None
+    layout: str | None = None
     exclude: tuple[str, ...] = ()
     force_live: bool = False
     ignore_bad_block_log: bool = False
@@ -64,6 +66,11 @@ class Options:
     learned: str | None = None
     patience: float = 20.0
     policy: Policy = Policy()
+
+
+def as_member(options: Options) -> Options:
+    """Return what counts for an array that is a member: it serves doubtful bytes, whose worth the outer one knows."""
+    return replace(options, layout=None, policy=replace(options.policy, doubtful=True, strict=False))
 
 
 @dataclass(frozen=True)

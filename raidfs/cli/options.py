@@ -25,6 +25,11 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         help="What the array is, in place of superblocks; MEMBERs beside it take the place of its paths.",
     ),
     click.option("--uuid", metavar="UUID|NAME", help="Which array, where the images hold members of several."),
+    click.option(
+        "--layout",
+        metavar="LAYOUT[,CHUNK]",
+        help="Which layout, where the superblocks leave it open; findings name the choices.",
+    ),
     click.option("--exclude", metavar="MEMBER", multiple=True, help="Leave this image out; may be repeated."),
     click.option("--force-live", is_flag=True, help="Read members although they are in use or change."),
     click.option(
@@ -63,6 +68,7 @@ def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
     return Options(
         array=given.pop("array"),
         uuid=given.pop("uuid"),
+        layout=given.pop("layout"),
         exclude=tuple(given.pop("exclude")),
         force_live=given.pop("force_live"),
         ignore_bad_block_log=given.pop("ignore_bad_block_log"),

@@ -45,12 +45,16 @@ def members_on(image: RawImage) -> tuple[list[Seen], list[Finding]]:
     own = next((Seen(image, each) for each in whole.found), None)
     if own is None:
         return inside, [*(said if inside else whole.findings)]
-    of_partition = [each for each in inside if each.place == own.place]
-    if of_partition and (each := of_partition[0]).found.intact >= own.found.intact:
-        return inside, [*said, *_also_fits(own, each)]
+    of_partition = [each for each in inside if each.place == own.place and each.found.intact >= own.found.intact]
+    also: list[Finding] = []
+    if of_partition:
+        taken = own if _is_table_of_array(own, partitions) else of_partition[0]
+        also = _also_fits(own, of_partition[0], taken)
+        if taken is not own:
+            return inside, [*said, *also]
     inside = [each for each in inside if each.place != own.place]
     contained = [each for each in inside if _is_content(own, each)]
-    findings = [*whole.findings, *(_contained(own, contained) if contained else ())]
+    findings = [*whole.findings, *also, *(_contained(own, contained) if contained else ())]
     inside = [each for each in inside if each not in contained]
     return [own, *inside], [*findings, *(said if inside else ())]
 
@@ -85,15 +89,24 @@ def _is_too_large(found: Found) -> bool:
     return found.intact and (claim_of(found).component_size or 0) > found.offset
 
 
-def _also_fits(own: Seen, inside: Seen) -> list[Finding]:
-    """Say that a superblock may be that of the whole disk as well as that of its partition."""
+def _is_table_of_array(own: Seen, partitions: Sequence[Partition]) -> bool:
+    """Tell whether a partition table is that of the array that begins with the disk: it has more than the disk.
+
+    Of a copy that was cut the same could be said, but then the superblock would hardly be right for all of it.
+    """
+    return own.found.intact and claim_of(own.found).data_offset == 0 and any(each.is_cut for each in partitions)
+
+
+def _also_fits(own: Seen, inside: Seen, taken: Seen) -> list[Finding]:
+    """Say that a superblock may be that of the whole disk as well as that of its partition, and which is taken."""
     if own.found.metadata not in WITHOUT_PLACE:
         return []
     text = (
         f"the superblock {own.found.metadata} on {own.source.path} would be right for the whole disk as well as for "
-        f"{inside.source.path}: it is taken for that of the partition"
+        f"{inside.source.path}: it is taken for that of the "
     )
-    return [Finding(Severity.NOTE, inside.source.path, text)]
+    why = "partition" if taken is inside else "whole disk, for its partition table tells of more than the disk has"
+    return [Finding(Severity.NOTE, taken.source.path, text + why)]
 
 
 def _is_content(own: Seen, inside: Seen) -> bool:

@@ -82,9 +82,11 @@ def _helped(
     if joint is None:
         return [chart]
     codewords, zone = joint
+    has_sure_copies = description.reshape is not None and bool(description.reshape.quiet)
+    enough = Health.REBUILT if has_sure_copies else Health.UNPROVEN
     pieces: list[SectionChart] = []
     done = section.array_start
-    for start, stop in _insufficient(chart, codewords).clip(*zone):
+    for start, stop in _insufficient(chart, codewords, enough).clip(*zone):
         if done < start:
             pieces.append(_chart(replace(section, array_start=done, array_stop=start), chart.codewords, known))
         first, last = codewords.numbers(start, stop)
@@ -98,9 +100,9 @@ def _helped(
     return pieces
 
 
-def _insufficient(chart: SectionChart, joint: Codewords) -> Extents:
-    """Return the joint codewords in which some byte is not served by default [array bytes]."""
-    poor = [any(recipe.health > Health.UNPROVEN for rows in state for recipe in rows) for state in chart.recipes]
+def _insufficient(chart: SectionChart, joint: Codewords, enough: Health) -> Extents:
+    """Return the joint codewords in which some byte is worth less than `enough` [array bytes]."""
+    poor = [any(recipe.health > enough for rows in state for recipe in rows) for state in chart.recipes]
     own = chart.codewords
     _, last = own.numbers(chart.section.array_start, chart.section.array_stop)
     stops = np.append(chart.span_start[1:], last * own.symbol_size)

@@ -101,7 +101,7 @@ class Way:
 
 
 Pattern = tuple[Way, ...]
-"""The ways to the symbols of one codeword of the period, the preferred first."""
+"""The ways to the symbols of one codeword of the period, the preferred first; the last knows every equation."""
 
 
 @dataclass(frozen=True, eq=False)

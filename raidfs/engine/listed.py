@@ -84,15 +84,23 @@ def _proven(rows: Rows, judged: Judged, members: Sequence[Member], sources: Sequ
         listed = _listed(rows, role, members).clip(judged.start, judged.stop).shift(-judged.start)
         if lane is None or not listed:
             continue
-        raw, lost = read_exact(sources[lane[0]], lane[1] + judged.start, n * SECTOR)
-        data[role] = np.frombuffer(raw, dtype=np.uint8).reshape(n, SECTOR)
+        data[role], there = _read(sources[lane[0]], lane[1] + judged.start, n)
         inside[role] = _sectors(listed, n)
-        agrees &= ~_sectors(lost, n)
+        agrees &= there
         agrees &= ~inside[role] | (data[role] != data[role][:, :1]).any(axis=1)
     for left, right in combinations(data, 2):
         agrees &= ~(inside[left] & inside[right]) | (data[left] != data[right]).any(axis=1)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], agrees, [False])).astype(np.int8))).reshape(-1, 2)
     return Extents(edges.astype(np.int64) * SECTOR).shift(judged.start)
+
+
+def _read(source: BlockSource, offset: int, n: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read n sectors, uint8 (n, SECTOR), and say which of them are there, bool (n,); an image may have been cut."""
+    there = max(0, min(n, (source.size - offset) // SECTOR))
+    raw, lost = read_exact(source, offset, there * SECTOR) if there else (b"", Extents())
+    data = np.zeros((n, SECTOR), dtype=np.uint8)
+    data[:there] = np.frombuffer(raw, dtype=np.uint8).reshape(there, SECTOR)
+    return data, (np.arange(n) < there) & ~_sectors(lost, n)
 
 
 def _sectors(extents: Extents, n: int) -> NDArray[np.bool_]:

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.engine.chart import Known, SectionChart, spans_of
-from raidfs.engine.codewords import ZERO, Codewords, Pattern
+from raidfs.engine.codewords import ZERO, Codewords, Pattern, Place
 from raidfs.engine.damage import Flaw
-from raidfs.engine.health import Health
-from raidfs.engine.recipes import recipes_for
+from raidfs.engine.health import Trust
+from raidfs.erasure.linear_code import companions, recover
 from raidfs.extents import Extents
-
-_MOST_LANES = 10
-"""Curable lanes of one codeword of which every subset is tried; of more, all count as needed."""
 
 
 @dataclass(frozen=True)
@@ -145,36 +142,29 @@ def _matter(
     """Return the lanes that matter in one codeword.
 
     Args:
-        pattern: its ways.
+        pattern: its ways; the last one knows all equations that any other does.
         symbols: those that count.
         trust: in each lane; the same once everything was rescued; in each condition.
         curable: lanes that are worth more then.
     """
     now, then, conditions = trust
-    used = {place.lane for way in pattern for places in way.places for place in places} - {ZERO}
-    failing = [lane for lane in curable if lane in used]
-    if not failing or _served(pattern, symbols, now, conditions) == _served(pattern, symbols, then, conditions):
-        return ()
-    if len(failing) > _MOST_LANES:
-        return tuple(failing)
-    served = {
-        frozenset(rescued): _served(pattern, symbols, _rescued(now, then, rescued), conditions)
-        for count in range(len(failing) + 1)
-        for rescued in combinations(failing, count)
-    }
-    return tuple(
-        lane
-        for lane in failing
-        if any(served[others | {lane}] > n_symbols for others, n_symbols in served.items() if lane not in others)
-    )
+    way = pattern[-1]
+    held = [_good(places, now, conditions) for places in way.places]
+    cured = [_good(places, then, conditions) for places in way.places]
+    gone = frozenset(variable for variable, places in enumerate(cured) if not places)
+    missing = frozenset(variable for variable, places in enumerate(held) if not places) - gone
+    helpful: set[int] = set()
+    for symbol in symbols & (missing | gone):
+        if recover(way.code, gone | missing, symbol) is None:
+            helpful |= companions(way.code, gone, missing, symbol) | ({symbol} & missing)
+    return tuple(sorted({place.lane for variable in helpful for place in cured[variable]} & set(curable)))
 
 
-def _rescued(now: Sequence[int], then: Sequence[int], lanes: Sequence[int]) -> list[int]:
-    """Return the trust in each lane once some were rescued."""
-    return [then[lane] if lane in lanes else trust for lane, trust in enumerate(now)]
-
-
-def _served(pattern: Pattern, symbols: frozenset[int], lanes: Sequence[int], conditions: Sequence[int]) -> int:
-    """Count the symbols that are served by default."""
-    recipes = recipes_for(pattern, lanes, conditions)
-    return sum(recipes[symbol].health <= Health.UNPROVEN for symbol in symbols)
+def _good(places: Sequence[Place], lanes: Sequence[int], conditions: Sequence[int]) -> list[Place]:
+    """Return the places from which a variable is served by default."""
+    return [
+        place
+        for place in places
+        if (place.lane == ZERO or lanes[place.lane] <= Trust.UNPROVEN)
+        and all(conditions[each] <= Trust.UNPROVEN for each in place.conditions)
+    ]

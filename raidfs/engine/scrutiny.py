@@ -88,8 +88,9 @@ class Scrutiny:
         known = self._knowledge
         while True:
             start, stop = ward.start + first * ward.unit, ward.start + last * ward.unit
-            judgement = ward.judge.judge(known.flaws(), known.sources(), start, stop)
-            if not known.unchanged():
+            flaws = known.flaws()
+            judgement = ward.judge.judge(flaws, known.sources(), start, stop)
+            if not known.unchanged() or known.flaws() is not flaws:
                 continue  # what was compared is not what it was; without those who changed it is another question
             if judgement.flaws:
                 known.learn(judgement.flaws)

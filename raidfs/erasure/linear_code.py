@@ -7,6 +7,7 @@ Recovering a cell = a combination of rows that is zero at all other erased cells
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,11 +68,44 @@ def recover(code: LinearCode, erased: frozenset[int], wanted: int) -> tuple[Term
     """
     checks = _connected(code, erased, wanted)
     unknowns = sorted({cell for check in checks for cell, c in enumerate(check) if c} & erased - {wanted})
-    row = _eliminate([list(check) for check in checks], unknowns, wanted)
+    rows = _without([list(check) for check in checks], unknowns)
+    row = next((row for row in rows if row[wanted]), None)
     if row is None:
         return None
     scale = inverse(row[wanted])
     return tuple(Term(cell, multiply(scale, c)) for cell, c in enumerate(row) if c and cell != wanted)
+
+
+@lru_cache(maxsize=1 << 14)
+def companions(code: LinearCode, gone: frozenset[int], missing: frozenset[int], wanted: int) -> frozenset[int]:
+    """Say which missing cells may help to determine one: those of any smallest set that, found again, determines it.
+
+    The smallest sets are circuits of a matroid; two cells share one if and only if they lie in one component of it, and
+    the components are those of the reduced equations.
+
+    Args:
+        code: the stripe's equations.
+        gone: cells that have no content and never will have.
+        missing: cells that have none now.
+        wanted: the cell to compute; in one of the two.
+
+    Returns:
+        Cells out of `missing - {wanted}`; none where the equations determine the wanted cell as it is, or never do.
+    """
+    rows = _without([list(check) for check in code.checks], sorted(gone - {wanted}))
+    done: list[list[int]] = []
+    for column in sorted(missing | {wanted}):
+        pivot = next((row for row in rows if row[column]), None)
+        if pivot is not None:
+            rows = [_cancel(row, pivot, column) for row in rows if row is not pivot]
+            done = [*(_cancel(row, pivot, column) for row in done), pivot]
+    reached = {wanted}
+    grown = True
+    while grown:
+        found = {cell for row in done if any(row[cell] for cell in reached) for cell in missing if row[cell]} - reached
+        reached |= found
+        grown = bool(found)
+    return frozenset(reached - {wanted})
 
 
 def _connected(code: LinearCode, erased: frozenset[int], wanted: int) -> list[tuple[int, ...]]:
@@ -89,14 +123,13 @@ def _connected(code: LinearCode, erased: frozenset[int], wanted: int) -> list[tu
     return [check for check in code.checks if check in taken]
 
 
-def _eliminate(rows: list[list[int]], unknowns: list[int], wanted: int) -> list[int] | None:
-    """Gaussian elimination: return a combination of the rows without any of the unknowns but with the wanted cell."""
+def _without(rows: list[list[int]], unknowns: Iterable[int]) -> list[list[int]]:
+    """Gaussian elimination: return combinations of the rows in which none of the unknowns is left."""
     for unknown in unknowns:
         pivot = next((row for row in rows if row[unknown]), None)
-        if pivot is None:
-            continue
-        rows = [_cancel(row, pivot, unknown) for row in rows if row is not pivot]
-    return next((row for row in rows if row[wanted]), None)
+        if pivot is not None:
+            rows = [_cancel(row, pivot, unknown) for row in rows if row is not pivot]
+    return rows
 
 
 def _cancel(row: list[int], pivot: list[int], column: int) -> list[int]:

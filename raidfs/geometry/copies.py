@@ -16,7 +16,9 @@ from math import gcd
 
 import numpy as np
 
-from raidfs.array.shape import CopiesLayout, FarSets, Shape
+from raidfs.array.copies_layout import CopiesLayout, FarSets
+from raidfs.array.drawn import Drawn
+from raidfs.array.shape import Shape
 from raidfs.geometry.table import RowTable
 
 _Cell = tuple[int, int, int]
@@ -35,6 +37,8 @@ def copies_table(shape: Shape) -> RowTable:
     Raises:
         GeometryError: two copies collide (`near` with `offset` and odd numbers of members; buggy far sets).
     """
+    if shape.table is not None:
+        return _table(_cells_of_grid(shape.drawn), shape.drawn.height)
     layout = shape.copies
     period = shape.raid_disks // gcd(shape.raid_disks, layout.near)
     rows = period * layout.near // shape.raid_disks * (layout.far if layout.is_offset else 1)
@@ -43,6 +47,9 @@ def copies_table(shape: Shape) -> RowTable:
 
 def region_size_of(shape: Shape, component_size: int) -> int:
     """Return the distance between far copies [component bytes]: the room that the first copies take (`setup_geo`)."""
+    if shape.table is not None:
+        n_regions = shape.drawn.n_regions
+        return component_size // shape.chunk_size // n_regions * shape.chunk_size if n_regions > 1 else 0
     layout = shape.copies
     if layout.is_offset or layout.far == 1:
         return 0
@@ -66,6 +73,16 @@ def _cells(layout: CopiesLayout, n: int, chunk: int) -> list[_Cell]:
         role += 1
         if role == n:
             role, row = 0, row + 1
+    return cells
+
+
+def _cells_of_grid(drawn: Drawn) -> list[list[_Cell]]:
+    """Find all copies of each chunk of a table, in the order of its rows."""
+    cells: list[list[_Cell]] = [[] for _ in range(drawn.n_chunks)]
+    for at, numbers in enumerate(drawn.rows):
+        region, row = divmod(at, drawn.height)
+        for role, number in enumerate(numbers):
+            cells[number].append((role, row, region))
     return cells
 
 

@@ -46,6 +46,19 @@ def doubts_of(description: ArrayDescription) -> tuple[Doubt, ...]:
     return tuple(doubt for doubt in found if doubt.where)
 
 
+def open_shapes(description: ArrayDescription) -> tuple[Shape, ...]:
+    """Return the shapes among which nothing decides, the likelier first, each declared; empty: there is only one."""
+    if not description.alternatives:
+        return ()
+    return (description.shape.declared, *(each.shape for each in description.alternatives))
+
+
+def name_among(shape: Shape, shapes: Sequence[Shape]) -> str:
+    """Return the shortest text that names a shape among others: its layout, or that and its chunk."""
+    alike = [other for other in shapes if other.layout == shape.layout]
+    return shape.layout if len(alike) == 1 else f"{shape.layout},{shape.chunk_size}"
+
+
 def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Extents, str]]:
     """Yield (role, [component bytes], reason) of what doubts are about."""
     for doubt in doubts_of(description):

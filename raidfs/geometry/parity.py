@@ -155,10 +155,15 @@ def parity_table(shape: Shape) -> RowTable:
         GeometryError: the layout is impossible with so many members.
     """
     n = shape.raid_disks
-    rows = [LAYOUTS[shape.level][shape.layout](row, n) for row in range(_period(shape))]
+    if shape.table is None:
+        rows = [LAYOUTS[shape.level][shape.layout](row, n) for row in range(_period(shape))]
+    else:
+        rows = [_Row([*row[: shape.n_data]], [*row[shape.n_data :]]) for row in shape.table]
     role = np.array([[*row.data, *row.parity] for row in rows], dtype=np.int16)
     exponent = np.zeros((len(rows), shape.n_data), dtype=np.int16)
-    if shape.n_parity == 2:
+    if shape.exponents is not None:
+        exponent[:] = shape.exponents
+    elif shape.n_parity == 2:
         exponent[:] = [_exponents(row, n, ddf=shape.layout.startswith("ddf-")) for row in rows]
     numbers = np.arange(len(rows), dtype=np.int16)[:, None]
     return RowTable(

@@ -36,13 +36,15 @@ def linear_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, ..
     for role, whole in enumerate(component_sizes):
         size = whole - whole % max(shape.chunk_size, 1)
         if size:
-            zones.append(Zone(start, start + size, 0, size, 0, _striped([role])))
+            zones.append(Zone(start, start + size, 0, size, 0, _striped([[role]])))
         start += size
     return tuple(zones)
 
 
 def striped_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, ...]:
     """Return the zones of a RAID0; an undeclared layout counts as the original one.
+
+    A table begins anew in each zone, less the members that have nothing there.
 
     Args:
         shape: of the array.
@@ -57,21 +59,25 @@ def striped_zones(shape: Shape, component_sizes: Sequence[int]) -> tuple[Zone, .
         if low == high or not roles:
             continue
         first = 0 if shape.layout == ALTERNATE else start // chunk % len(roles)
+        rows = [roles[first:] + roles[:first]]
+        if shape.table is not None:
+            rows = [[role for role in row if role in roles] for row in shape.table]
         stop = start + (high - low) * len(roles)
-        zones.append(Zone(start, stop, low, chunk, 0, _striped(roles[first:] + roles[:first])))
+        zones.append(Zone(start, stop, low, chunk, 0, _striped(rows)))
         start = stop
     return tuple(zones)
 
 
-def _striped(roles: Sequence[int]) -> RowTable:
-    """Return a table of one stripe without redundancy."""
-    role = np.array([roles], dtype=np.int16)
+def _striped(rows: Sequence[Sequence[int]]) -> RowTable:
+    """Return a table of stripes without redundancy, each a row of roles."""
+    role = np.array(rows, dtype=np.int16)
+    n_stripes, n_data = role.shape
     return RowTable(
-        n_data=len(roles),
+        n_data=n_data,
         role=role,
-        row=np.zeros_like(role),
+        row=np.broadcast_to(np.arange(n_stripes, dtype=np.int16)[:, None], role.shape).copy(),
         region=np.zeros_like(role),
-        symbol=np.arange(len(roles), dtype=np.int16)[None, :],
-        exponent=np.zeros((1, len(roles)), dtype=np.int16),
-        rows_per_period=1,
+        symbol=np.broadcast_to(np.arange(n_data, dtype=np.int16), role.shape).copy(),
+        exponent=np.zeros_like(role),
+        rows_per_period=n_stripes,
     )

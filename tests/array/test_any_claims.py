@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raidfs.array.assemble import assemble
 from raidfs.array.choose import Claimed
-from raidfs.errors import RaidfsError
+from raidfs.errors import InconsistentDescription, RaidfsError
 from raidfs.geometry.doubts import doubtful_places, doubts_of
 from raidfs.geometry.reshape import at_risk_bytes, sections_of, touched_rows
 from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, ReshapeClaim
-from tests.support.claims import PLAIN
+from tests.support.claims import GROWTH, PLAIN
 
 T = TypeVar("T")
 WILD = 1 << 73
@@ -109,3 +110,15 @@ def test_any_claims_give_an_array_or_an_error(claims: list[Claimed]) -> None:
         *(each.where for each in doubts_of(description)),
     ):
         assert not extents or int(extents.array[0, 0]) >= 0
+
+
+def test_a_size_that_cannot_be_is_refused_before_it_is_reckoned_with() -> None:
+    claim = replace(PLAIN, level=-1, raid_disks=1, component_size=None, data_size=1 << 63, resync_offset=0)
+    with pytest.raises(InconsistentDescription, match="component size is 9223372036854775808 bytes, which cannot be"):
+        assemble([Claimed("sda", 0, claim)])
+
+
+def test_a_position_that_cannot_be_is_refused_before_it_is_reckoned_with() -> None:
+    told = replace(GROWTH, position=1 << 63)
+    with pytest.raises(InconsistentDescription, match="reshape position is 9223372036854775808 bytes, which cannot be"):
+        assemble([Claimed("sda", 1 << 40, replace(PLAIN, reshape=told))])

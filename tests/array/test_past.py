@@ -26,7 +26,7 @@ from tests.oracle.member import NEW, OLD
 from tests.oracle.parity import fill
 from tests.oracle.writer import Simulation, write_array
 from tests.support.claims import GROWTH, PLAIN, claimed
-from tests.support.golden import golden_case
+from tests.support.golden import golden_case, where_here
 
 SIZE = 10 * 65536
 DIRTY = Extents.span(131072, 196608)
@@ -252,17 +252,20 @@ def test_a_real_member_that_left_is_current_where_the_bitmap_says_so() -> None:
 
 @pytest.mark.golden
 @pytest.mark.parametrize(
-    ("name", "index", "sides"),
-    [
-        ("l-r5-3to4-degraded-before", 1, (0.0, 1.0)),
-        ("l-r5-3to4-degraded-during", 1, None),
-        ("h-r6-4to6-two-failed", 1, None),
-        ("s-r6-degraded2", 3, (1.0, 0.0)),
-        ("s-r5-recovery", 1, (1.0, 0.0)),
-    ],
+    ("name", "told"),
+    where_here(
+        {
+            "l-r5-3to4-degraded-before": (1, (0.0, 1.0)),
+            "l-r5-3to4-degraded-during": (1, None),
+            "h-r6-4to6-two-failed": (1, None),
+            "s-r6-degraded2": (3, (1.0, 0.0)),
+            "s-r5-recovery": (1, (1.0, 0.0)),
+        }
+    ),
 )
-def test_real_members_that_left(name: str, index: int, sides: tuple[float, float] | None) -> None:
+def test_real_members_that_left(name: str, told: tuple[int, tuple[float, float] | None]) -> None:
     case = golden_case(name)
+    index, sides = told
     paths = [str(path) for path in case.members()]
     with open_array(paths) as opened:
         description = opened.description

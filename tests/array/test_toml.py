@@ -69,6 +69,15 @@ def test_what_was_written_of_simulated_arrays_is_read(name: str) -> None:
     assert read(written(describe(sample(name)))) == describe(sample(name))
 
 
+@settings(max_examples=20)
+@given(descriptions(), st.lists(descriptions(), max_size=3))
+def test_arrays_beside_an_array_are_read_as_they_were_written(
+    description: ArrayDescription, beside: list[ArrayDescription]
+) -> None:
+    declared = read_toml("\n".join(toml_lines(description, beside)).encode(), "ARRAY.toml")
+    assert [described(each) for each in (declared, *declared.arrays)] == [description, *beside]
+
+
 def test_no_field_is_forgotten() -> None:
     """Every field of everything that a description holds is a key, or follows from another one."""
     kinds: list[Any] = [ArrayDescription]
@@ -121,6 +130,76 @@ def test_levels_without_chunk_or_layout_need_none(level: str, total: int) -> Non
     assert read(text).size == total
     if level == "linear":
         assert [member.component_size for member in read(text).members] == [(1 << 24) - 65536, (1 << 24) - (1 << 20)]
+
+
+def in_a_table(**keys: str) -> str:
+    """The file above with other keys of its shape."""
+    _, _, members = SHORT.partition("\n")
+    usual = {"level": '"raid5"', "chunk_size": '"4K"', "raid_disks": "3"}
+    return "[shape]\n" + "".join(f"{key} = {value}\n" for key, value in {**usual, **keys}.items()) + members
+
+
+TABLE = "[\n[0, 1, 2],\n[0, 2, 1],\n]"
+
+
+@pytest.mark.parametrize(
+    ("keys", "line", "says"),
+    [
+        ({"table": TABLE.replace("2, 1", "2, 2")}, 7, "row 1 of the table has role 2 twice"),
+        ({"table": TABLE.replace("[0, 1, 2]", "[0, 1]")}, 6, "row 0 of the table has 2 entries, but the array 3 roles"),
+        ({"table": TABLE.replace("2, 1", "7, 1")}, 7, "row 1 of the table has role 7, but the array has the roles 0"),
+        ({"table": TABLE.replace("[0, 2, 1]", "5")}, 7, "table holds 5, which is no row of numbers"),
+        ({"table": TABLE.replace("2, 1", "2, true")}, 7, "table is true, not a whole number"),
+        ({"table": "5"}, 5, "table is 5, not a list of rows"),
+        ({"table": "[]"}, 5, "the table has 0 rows, which cannot be"),
+        ({"layout": '"left-symmetric"', "table": TABLE}, 5, "layout is 'left-symmetric', but there is a table"),
+        ({"layout": '"table"'}, 5, "layout is 'table', but there is no table"),
+        ({"table": TABLE, "exponents": "[[0, 1]]"}, 9, "exponents are for a raid6: a raid5 has no Q"),
+        ({"table": TABLE, "regions": "2"}, 9, "regions are for a raid10, not for a raid5"),
+        ({"level": '"raid1"', "table": TABLE}, 5, "a raid1 has only one layout, so there is no table of it"),
+        (
+            {"level": '"raid6"', "raid_disks": "4", "table": "[[0, 1, 2, 3],\n[3, 2, 1, 0]]"}
+            | {"exponents": "[[0, 1],\n[1, 1]]"},
+            8, "row 1 of exponents is [1, 1], not 2 different numbers from 0 to 254",
+        ),
+    ],
+)  # fmt: skip
+def test_contradictions_in_a_table_are_named_by_their_line(keys: dict[str, str], line: int, says: str) -> None:
+    with pytest.raises(BadArrayFile, match=re.escape(f"ARRAY.toml, line {line}: {says}")):
+        read(in_a_table(**keys))
+
+
+def test_the_old_shape_of_a_reshape_has_the_same_table_or_its_own_layout() -> None:
+    reshape = RESHAPE.replace("raid_disks = 2", "chunk_size = 8192").replace("32K", "64K")
+    text = in_a_table(table=TABLE)
+    same = read(text + reshape).reshape
+    assert same is not None
+    assert same.before == Shape(Level.RAID5, "table", 8192, 3, ((0, 1, 2), (0, 2, 1)))
+    named = read(text + reshape.replace("8192", '8192, layout = "left-symmetric"')).reshape
+    assert named is not None
+    assert named.before == Shape(Level.RAID5, "left-symmetric", 8192, 3)
+    other = read(SHORT + reshape.replace("8192", "8192, table = [[2, 1, 0]]")).reshape
+    assert other is not None
+    assert other.before == Shape(Level.RAID5, "table", 8192, 3, ((2, 1, 0),))
+    with pytest.raises(BadArrayFile, match=r"line 23: row 0 of the table has 3 entries, but the array 2 roles"):
+        read(text + RESHAPE)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_any_table(data: st.DataObject) -> None:
+    """What is no table is refused in one sentence; what is one is the same after it was written."""
+    n = data.draw(st.integers(2, 5))
+    level = data.draw(st.sampled_from(["raid0", "raid5", "raid6", "raid10"]))
+    numbers = st.permutations(range(n)) | st.lists(st.integers(-1, n), min_size=n - 1, max_size=n + 1)
+    rows = data.draw(st.lists(numbers, min_size=1, max_size=4))
+    keys = {"level": f'"{level}"', "raid_disks": str(n), "table": str(rows)}
+    if data.draw(st.booleans()):
+        keys["exponents"] = str(data.draw(st.lists(st.permutations(range(max(n - 2, 0))), min_size=1, max_size=4)))
+    raw = in_a_table(**keys).replace("role = 2", "role = 1").encode()
+    only_speaks(raw)
+    with suppress(BadArrayFile):
+        assert read(written(read(raw))) == read(raw)
 
 
 def test_equal_descriptions_have_equal_files() -> None:
@@ -243,7 +322,8 @@ _WORDS = [
 @settings(max_examples=300)
 @given(st.data())
 def test_mutated_files(data: st.DataObject) -> None:
-    raw = data.draw(st.sampled_from([(SHORT + RESHAPE).encode(), written(describe(sample("growing")))]))
+    stack = "\n".join(toml_lines(describe(sample("raid6")), [describe(sample("raid5")), describe(sample("growing"))]))
+    raw = data.draw(st.sampled_from([(SHORT + RESHAPE).encode(), written(describe(sample("growing"))), stack.encode()]))
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(raw)))
         stop = min(len(raw), start + data.draw(st.integers(0, 12)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +73,11 @@ def test_every_way_of_writing() -> None:
     assert lines_of(TEXT.replace("\n", "\r\n")) == found
     assert line_at(found, ("rows", 1, "missing", 7)) == 26
     assert line_at(found, ("nowhere",)) == 1
+
+
+@pytest.mark.parametrize("text", ["a = [1, }", "a = [}", "a = {b = }", "a = [1 ] ]", "a = [#", "a = [1, , 2]", "a = ]"])
+def test_what_is_no_toml_ends_the_walk(text: str) -> None:
+    assert lines_of(f"{text}\n")[("a",)] == 1
 
 
 def paths_in(value: Any, path: Path = ()) -> set[Path]:

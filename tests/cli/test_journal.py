@@ -19,7 +19,7 @@ from tests.oracle.layouts import Geometry
 from tests.oracle.writer import write_array
 from tests.support.cli import raidfs
 from tests.support.damaged import write_map
-from tests.support.golden import fingerprints, golden_case
+from tests.support.golden import Case, cases_here, fingerprints
 
 CHUNK = 8192
 BLOCK = 4096
@@ -177,9 +177,10 @@ def test_verify_and_explain_see_the_array_as_it_is_replayed(tmp_path: Path) -> N
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("name", ["j-r5-journal-dirty", "j-r5-journal-writeback", "s-r5-journal"])
-def test_real_arrays(name: str, tmp_path: Path) -> None:
-    case = golden_case(name)
+@pytest.mark.parametrize(
+    "case", cases_here("j-r5-journal-dirty", "j-r5-journal-writeback", "s-r5-journal"), ids=lambda case: case.name
+)
+def test_real_arrays(case: Case, tmp_path: Path) -> None:
     journal = case.data["expect"]["journal_member"]
     paths = case.members()
     before = fingerprints(paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,14 @@ def test_real_entries_that_are_right() -> None:
     with open_array([str(path) for path in case.members()], Options(ignore_bad_block_log=True)) as opened:
         content, lost = read_exact(opened.source, 0, case.array_size)
     assert hashlib.sha256(content).hexdigest() != case.expected_sha256  # they hold garbage
+
+
+def test_what_lies_behind_the_end_of_a_cut_image_is_proven_by_nothing(tmp_path: Path) -> None:
+    array = array_of()
+    places = listed(array, 0, 1)
+    paths = array.save(tmp_path)
+    os.truncate(paths[0], PLACE[0] + 512)
+    with open_array([str(path) for path in paths]) as opened:
+        content, lost = read_exact(opened.source, 0, array.size)
+    assert lost == Extents([(stop - 512, stop) for _, stop in places])
+    assert all(content[a:b] == array.truth[a:b] for a, b in Extents.span(0, array.size).difference(lost))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array, open_every_array
 from raidfs.engine.account import extents_with
 from raidfs.engine.health import Health, Policy
+from raidfs.errors import BadArrayFile, UsageError
 from raidfs.extents import Extents
 from tests.oracle.writer import Simulation
 from tests.support.cli import mounted
@@ -171,6 +173,120 @@ def test_what_an_inner_array_needs_is_asked_of_itself(
     assert f"ask for that array's own needs with --uuid {uuid}" in capsys.readouterr().out
     assert main([*words, "--uuid", uuid]) == 0
     assert "disk0.img.domain.map" in capsys.readouterr().out
+
+
+def kept(stack: Stack, folder: Path, *words: str) -> Path:
+    """Write the file that `examine -o` makes of a stack."""
+    file = folder / "a.toml"
+    assert main(["examine", "-q", "-o", str(file), *words, *stack.paths]) in (0, 4)
+    return file
+
+
+def test_a_file_declares_an_array_with_the_arrays_that_are_its_members(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = kept(stack, tmp_path)
+    assert file.read_text().count("\n[[array]]\n") == 3
+    for path in stack.paths:  # no superblock of the images is left
+        with open(path, "r+b") as image:
+            image.write(bytes(8192))
+    before = fingerprints([Path(path) for path in stack.paths])
+    given = ["--array", str(file)]
+    assert main(["export", *given, "-q", str(tmp_path / "out.img")]) == 0
+    assert (tmp_path / "out.img").read_bytes() == stack.outer.truth
+    assert main(["verify", *given, "-q"]) == 0
+    assert main(["needs", *given, "-o", str(tmp_path / "needs")]) == 0
+    assert main(["explain", *given, "--at", "5000"]) == 0
+    assert main(["examine", *given, "-q", "-o", str(tmp_path / "again.toml")]) == 0
+    assert (tmp_path / "again.toml").read_text() == file.read_text()
+    capsys.readouterr()
+    assert main(["examine", *given, "--uuid", uuid_of(stack.inner[1])]) == 0
+    assert uuid_of(stack.inner[1]) in capsys.readouterr().out
+    with open_array([], Options(array=str(file), uuid=uuid_of(stack.inner[1]))) as array:
+        assert read_exact(array.source, 0, array.source.size) == (stack.inner[1].truth, Extents())
+    assert fingerprints([Path(path) for path in stack.paths]) == before
+
+
+def test_a_declared_array_of_arrays_is_what_the_superblocks_give(stack: Stack, tmp_path: Path) -> None:
+    maps = [word for path in stack.images[0][:2] for word in unread(path, tmp_path)]
+    words = [*maps, "--exclude", stack.paths[-1]]
+    file = kept(stack, tmp_path, *words)
+    options = Options(mapfiles=tuple(maps[1::2]))
+    with (
+        open_array([], replace(options, array=str(file))) as here,
+        open_array(stack.paths, replace(options, exclude=(stack.paths[-1],))) as there,
+    ):
+        assert here.description == there.description
+        assert here.account() == there.account()
+        assert here.account().rebuilt > 0
+        assert read_exact(here.source, 0, here.source.size) == (stack.outer.truth, Extents())
+
+
+def test_images_beside_the_file_take_the_place_of_its_paths(stack: Stack, tmp_path: Path) -> None:
+    file = kept(stack, tmp_path)
+    options = Options(array=str(file))
+    some = [path for number, path in enumerate(stack.paths) if number not in (1, 6, 7, 8)]
+    with open_array(list(reversed(some)), options) as array:
+        assert read_exact(array.source, 0, array.source.size) == (stack.outer.truth, Extents())
+        assert array.description.missing_roles == (2,)
+    moved = [Path(path).rename(tmp_path / f"{number}-{Path(path).name}") for number, path in enumerate(stack.paths)]
+    with (
+        pytest.raises(UsageError, match="nothing tells which member is which"),
+        open_array(list(map(str, moved)), options),
+    ):
+        pass
+
+
+def test_arrays_written_by_hand_are_called_by_their_names(stack: Stack, tmp_path: Path) -> None:
+    shape = '{ level = "raid5", layout = "left-symmetric", chunk_size = 4096, raid_disks = 3 }'
+    text = f"shape = {shape}\n"
+    for role in range(3):
+        text += f'[[member]]\npath = "array in{role}"\nrole = {role}\ndata_offset = {OFFSET}\n'
+    for number, paths in enumerate(stack.images):
+        text += (
+            f'[[array]]\nname = "in{number}"\nshape = {shape}\ncomponent_size = {stack.inner[number].component_size}\n'
+        )
+        for role, path in enumerate(paths):
+            text += f'[[array.member]]\npath = "{path}"\nrole = {role}\ndata_offset = {OFFSET}\n'
+    file = tmp_path / "a.toml"
+    file.write_text(f"component_size = {stack.outer.component_size}\n{text}")
+    with open_array([], Options(array=str(file))) as array:
+        assert read_exact(array.source, 0, array.source.size) == (stack.outer.truth, Extents())
+
+    def says(old: str, new: str) -> str:
+        file.write_text(text.replace(old, new))
+        with pytest.raises(BadArrayFile) as caught, open_array([], Options(array=str(file))):
+            pass
+        return str(caught.value).replace(str(tmp_path), "")
+
+    assert says('"array in1"', '"array in0"').endswith("/a.toml, line 6: array in0 is another member already")
+    assert says('"array in2"', '"array out"').startswith("/a.toml, line 10: there is no /array out; correct the path")
+    path = stack.images[0][0]
+    assert says(f'"{path}"', '"array in0"').endswith("/a.toml, line 18: array in0 would be a member of itself")
+    assert "line 16: raid5 has no layout 'left'" in says(
+        f'in0"\nshape = {shape}', f'in0"\nshape = {shape}'.replace("-symmetric", "")
+    )
+
+
+def test_what_stands_for_arrays_in_a_file_and_is_none(tmp_path: Path) -> None:
+    for text, says in (
+        ("array = 5", "line 1: array is 5, not [[array]]"),
+        ("array = [5]", "line 1: the file is 5, not a table"),
+        ("[[array]]\nshapes = 5", "line 2: 'shapes' is unknown here"),
+        ("[[array]]\nuuid = 'x'\n[[array.array]]", "line 3: 'array' is unknown here"),
+    ):
+        (tmp_path / "a.toml").write_text(text)
+        with (
+            pytest.raises(BadArrayFile, match=re.escape(says)),
+            open_array([], Options(array=str(tmp_path / "a.toml"))),
+        ):
+            pass
+
+
+@pytest.mark.fuse
+def test_a_declared_array_of_arrays_is_mounted(stack: Stack, tmp_path: Path) -> None:
+    with mounted(["--array", kept(stack, tmp_path)], tmp_path / "tree") as tree:
+        assert (tree / "array.img").read_bytes() == stack.outer.truth
 
 
 @pytest.mark.fuse

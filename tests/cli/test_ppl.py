@@ -18,7 +18,7 @@ from tests.oracle.ppl import Entry, Write, build_log, torn_write
 from tests.oracle.superblock import superblock_offset
 from tests.oracle.writer import Simulation, write_array
 from tests.support.cli import raidfs
-from tests.support.golden import fingerprints, golden_case
+from tests.support.golden import Case, cases_here, fingerprints
 
 CHUNK = 4096
 WRITES = (Write(2, 0, 2, 512, 1536), Write(5, 0, 3, 0, 4096), Write(6, 2, 1, 0, 4096), Write(9, 1, 2, 1024, 4096))
@@ -132,9 +132,8 @@ def test_verify_finds_every_stripe_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("name", ["j-r5-ppl-dirty-missing", "s-r5-ppl"])
-def test_real_arrays(name: str, tmp_path: Path) -> None:
-    case = golden_case(name)
+@pytest.mark.parametrize("case", cases_here("j-r5-ppl-dirty-missing", "s-r5-ppl"), ids=lambda case: case.name)
+def test_real_arrays(case: Case, tmp_path: Path) -> None:
     before = fingerprints(case.members())
     done = raidfs("export", *case.members(), tmp_path / "image")
     assert (done.returncode, done.stderr) == (0, "")

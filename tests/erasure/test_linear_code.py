@@ -6,9 +6,11 @@ from itertools import combinations
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raidfs.erasure.gf256 import multiply
-from raidfs.erasure.linear_code import LinearCode, Term, parity_code, recover
+from raidfs.erasure.linear_code import LinearCode, Term, companions, parity_code, recover
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry, Stripe
 from tests.oracle.parity import fill, gf_inverse, gf_mul, reachable, solve
 from tests.support.simulated import name_of
@@ -87,3 +89,28 @@ def test_any_equations_do() -> None:
     assert recover(scaled, frozenset([0]), 0) == (Term(1, multiply(9, gf_inverse(7))),)
     assert LinearCode(()).width == 0
     assert recover(LinearCode(()), frozenset([0]), 0) is None
+
+
+@settings(max_examples=200)
+@given(st.integers(2, 8), st.integers(1, 5), st.data())
+def test_companions_are_those_of_some_set_that_suffices_only_with_them(
+    width: int, n_checks: int, data: st.DataObject
+) -> None:
+    row = st.lists(st.sampled_from([0, 0, 1, 1, 2, 77]), min_size=width, max_size=width).map(tuple)
+    code = LinearCode(tuple(data.draw(st.lists(row, min_size=n_checks, max_size=n_checks))))
+    cells = st.sets(st.integers(0, width - 1))
+    gone, missing = frozenset(data.draw(cells)), frozenset(data.draw(cells))
+    missing -= gone
+    wanted = data.draw(st.sampled_from(sorted(gone | missing or {0})))
+    others = missing - {wanted}
+    suffices = {
+        frozenset(found): recover(code, gone | missing - frozenset(found) | {wanted}, wanted) is not None
+        for n in range(len(others) + 1)
+        for found in combinations(sorted(others), n)
+    }
+    helps = {
+        cell
+        for cell in others
+        if any(suffices[found | {cell}] and not does for found, does in suffices.items() if cell not in found)
+    }
+    assert companions(code, gone, missing, wanted) == helps

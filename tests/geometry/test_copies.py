@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raidfs.array.shape import CopiesLayout, Level, Shape, layout_name
+from raidfs.array.copies_layout import CopiesLayout
+from raidfs.array.shape import Level, Shape, layout_name
 from raidfs.errors import InconsistentDescription
 
 

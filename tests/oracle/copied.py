@@ -149,6 +149,7 @@ def write_copied(
     data_offset: int = 65536,
     new_data_offset: int | None = None,
     metadata: str = "1.2",
+    data: bytes | None = None,
     seed: int = 0,
 ) -> Written:
     """Write an array without parity.
@@ -159,6 +160,7 @@ def write_copied(
         after, position, backwards: of a RAID10's reshape.
         data_offset, new_data_offset: of all members [member bytes]; each lies further on than the one before.
         metadata: format of the superblocks.
+        data: content of the array, before a reshape; random by default.
         seed: of all randomness.
     """
     random = Random(seed)
@@ -171,7 +173,7 @@ def write_copied(
         for role in range(n_roles)
     ]
     written = Written(array, old, new, list(component_sizes), b"", images, metadata, after, position, backwards)
-    then = random.randbytes(array.size)
+    then = random.randbytes(array.size) if data is None else data
     _fill(written, array, old, then, range(array.size))
     now = bytearray(then[: written.size])
     if after is not None:

@@ -24,7 +24,7 @@ from tests.oracle.member import OLD
 from tests.oracle.parity import fill
 from tests.oracle.ppl import Entry, Write, torn_write
 from tests.oracle.writer import Simulation, write_array
-from tests.support.golden import golden_case
+from tests.support.golden import golden_case, where_here
 from tests.support.simulated import shape
 
 CHUNK = 8192
@@ -237,7 +237,7 @@ def test_any_entry_can_be_replayed(offset: int, size: int, pp_size: int, role: i
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize(("name", "unproven"), [("s-r5-ppl", 0), ("j-r5-ppl-dirty-missing", 172032)])
+@pytest.mark.parametrize(("name", "unproven"), where_here({"s-r5-ppl": 0, "j-r5-ppl-dirty-missing": 172032}))
 def test_of_real_logs_the_parity_is_that_on_the_members(name: str, unproven: int) -> None:
     """No stripe was caught in the middle in these; so what the logs say is what is there."""
     with open_array([str(path) for path in golden_case(name).members()]) as opened:

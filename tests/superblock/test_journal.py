@@ -17,7 +17,7 @@ from raidfs.superblock.claim import JOURNAL, MemberClaim
 from raidfs.superblock.journal import BLOCK, JournalEnd, Logged, LoggedData, LoggedFlush, LoggedParity, read_journal
 from tests.oracle.journal import Payload, Ring
 from tests.support.claims import PLAIN
-from tests.support.golden import golden_case
+from tests.support.golden import golden_case, where_here
 from tests.support.superblocks import PlacedSource, block, capture
 
 UUID = bytes.fromhex("11111111222222223333333344444444")
@@ -85,11 +85,13 @@ def test_a_real_meta_block_is_recognised() -> None:
 @pytest.mark.golden
 @pytest.mark.parametrize(
     ("name", "counts"),
-    [
-        ("j-r5-journal-dirty", {LoggedData: 240, LoggedParity: 240}),
-        ("j-r5-journal-writeback", {LoggedData: 777, LoggedParity: 333, LoggedFlush: 529}),
-        ("s-r5-journal", {LoggedData: 1, LoggedParity: 1}),  # stopped cleanly: the last entry stays
-    ],
+    where_here(
+        {
+            "j-r5-journal-dirty": {LoggedData: 240, LoggedParity: 240},
+            "j-r5-journal-writeback": {LoggedData: 777, LoggedParity: 333, LoggedFlush: 529},
+            "s-r5-journal": {LoggedData: 1, LoggedParity: 1},  # stopped cleanly: the last entry stays
+        }
+    ),
 )
 def test_real_journals(name: str, counts: dict[type, int]) -> None:
     case = golden_case(name)

@@ -155,7 +155,8 @@ def test_role_is_that_of_the_own_descriptor() -> None:
 
 def test_member_that_the_reshape_fills_is_valid_up_to_the_front() -> None:
     assert grow_with(("I", descriptor(3, 4), 2)).recovery_offset == 81792 // 3 * 512
-    assert grow_with(("I", descriptor(3, 4), 2), ("i", 46, 6)).recovery_offset == 81792 // 2 * 512
+    assert grow_with(("I", descriptor(3, 4), 2), ("i", 7, 6)).recovery_offset == 81792 // 2 * 512
+    assert grow_with(("I", descriptor(3, 4), 2), ("i", 46, 6)).recovery_offset == 81792 // 3 * 512  # not yet in force
     assert grow_with(("I", descriptor(3, 4), 6)).recovery_offset is None
     assert grow_with(("I", descriptor(3, 4), 2), ("I", 2, 90)).recovery_offset is None
 

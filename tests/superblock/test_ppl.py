@@ -15,7 +15,7 @@ from raidfs.superblock.claim import MemberClaim, PplArea
 from raidfs.superblock.ppl import PartialParity, PartialParityLog, read_ppl
 from tests.oracle.ppl import Entry, build_log
 from tests.support.claims import PLAIN
-from tests.support.golden import golden_case
+from tests.support.golden import golden_case, where_here
 from tests.support.superblocks import PlacedSource
 
 UUID = bytes.fromhex("11111111222222223333333344444444")
@@ -114,16 +114,20 @@ def test_a_log_as_large_as_its_area() -> None:
 
 
 @pytest.mark.golden
-def test_real_logs() -> None:
-    generations = []
-    for path in golden_case("s-r5-ppl").members():
+@pytest.mark.parametrize(
+    ("name", "generations"),
+    where_here({"s-r5-ppl": [233, 230, 234, 239], "j-r5-ppl-dirty-missing": [873, 876, 875]}),
+)
+def test_real_logs(name: str, generations: list[int]) -> None:
+    found_generations = []
+    for path in golden_case(name).members():
         source = MemorySource(path.read_bytes())
         found = read_ppl(source, claim_of(scan(source, "sda").found[0]))
         assert found is not None
         assert not found.problem
         assert all(each.intact for each in found.entries)
-        generations.append(found.generation)
-    assert generations == [233, 230, 234, 239]
+        found_generations.append(found.generation)
+    assert found_generations == generations
 
 
 @given(

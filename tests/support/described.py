@@ -25,6 +25,9 @@ SHAPES = (
     Shape(Level.RAID0, "undeclared", 4096, MEMBERS),
     Shape(Level.LINEAR, "concatenated", 0, MEMBERS),
     Shape(Level.RAID4, "parity-last", 4096, MEMBERS),
+    Shape(Level.RAID5, "table", 4096, MEMBERS, ((3, 1, 0, 2), (0, 1, 2, 3), (0, 1, 3, 2))),
+    Shape(Level.RAID6, "table", 4096, MEMBERS, ((3, 1, 0, 2), (0, 1, 2, 3)), ((7, 254), (0, 1))),
+    Shape(Level.RAID10, "table", 4096, MEMBERS, ((0, 1, 0, 1), (3, 2, 3, 2)), regions=2),
 )
 _ANY_LETTER = st.characters(min_codepoint=1, exclude_categories=["Cs"])
 _PATHS = st.binary(min_size=1, max_size=6).filter(lambda raw: 0 not in raw)

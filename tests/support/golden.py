@@ -9,15 +9,17 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,8 +179,29 @@ def golden_cases(part: int | None = None) -> tuple[Case, ...]:
 
 
 def golden_case(name: str) -> Case:
-    """Return the case of that name."""
-    return next(case for case in golden_cases() if case.name == name)
+    """Return the case of that name.
+
+    Raises:
+        LookupError: it is not here.
+    """
+    for case in golden_cases():
+        if case.name == name:
+            return case
+    raise LookupError(f"no golden case {name} here: the repository carries only some, see tests/golden/README.md")
+
+
+_T = TypeVar("_T")
+
+
+def where_here(told: Mapping[str, _T]) -> list[tuple[str, _T]]:
+    """Return (name, what is told of it) of those cases that are here: a clone by itself carries only some."""
+    names = {case.name for case in golden_cases()}
+    return [(name, what) for name, what in told.items() if name in names]
+
+
+def cases_here(*names: str) -> list[Case]:
+    """Return those of some cases that are here."""
+    return [golden_case(name) for name, _ in where_here(dict.fromkeys(names))]
 
 
 @dataclass(frozen=True)
@@ -218,6 +241,10 @@ def _unpacked(folder: Path) -> Path:
 
 @cache
 def _session_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="raidfs-golden-")
+    """Make a folder for the images of this process; those of processes that were killed are removed: they are large."""
+    for left in Path(tempfile.gettempdir()).glob("raidfs-golden-*-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"raidfs-golden-{os.getpid()}-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

@@ -1,0 +1,204 @@
+"""Members in every state that a disaster leaves them in: as raidfs opens them, and as the oracle sees them.
+
+A scene is a set of images, whole, cut short, gone or long thrown out of the array, with sectors that a ddrescue map
+calls lost, and others of which only reading shows it. The oracle reads the superblocks by itself; all that it is told
+is what fails.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from raidfs.array.description import ArrayDescription, Member
+from raidfs.array.front import Front
+from raidfs.block import BlockSource
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array
+from raidfs.engine.array_source import ArraySource
+from raidfs.engine.health import Policy
+from raidfs.extents import Extents
+from raidfs.image.raw import RawImage
+from tests.oracle.at_risk import Reshape
+from tests.oracle.cells import Situation
+from tests.oracle.ranges import Range
+from tests.oracle.sources import situation_of
+from tests.support.damaged import ByReading, write_map
+from tests.support.reshapes import furthest
+
+_BEYOND_ALL = 1 << 60
+STATUSES = "-*/?"
+"""What a ddrescue map may say of what was not copied."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What happened to the members, by their index.
+
+    Attributes:
+        missing: those that are gone.
+        told: what maps call bad [image bytes].
+        failing: what turns out to be bad when it is read [image bytes].
+        cut: what is left of an image [bytes].
+    """
+
+    missing: frozenset[int] = frozenset()
+    told: Mapping[int, Extents] = field(default_factory=dict)
+    failing: Mapping[int, Extents] = field(default_factory=dict)
+    cut: Mapping[int, int] = field(default_factory=dict)
+
+    def bad(self, index: int) -> Extents:
+        """Everything that cannot be read of a member [image bytes]."""
+        return self.told.get(index, Extents()).union(self.failing.get(index, Extents()))
+
+    def with_more(self, more: Damage) -> Damage:
+        """Both together."""
+        indexes = {*self.told, *self.failing, *more.told, *more.failing}
+        return Damage(
+            self.missing | more.missing,
+            {index: self.told.get(index, Extents()).union(more.told.get(index, Extents())) for index in indexes},
+            {index: self.failing.get(index, Extents()).union(more.failing.get(index, Extents())) for index in indexes},
+            {
+                index: min(size for size in (self.cut.get(index), more.cut.get(index)) if size is not None)
+                for index in {*self.cut, *more.cut}
+            },
+        )
+
+
+class DamagedReads:
+    """Reads like `os.preadv`, but fails where reading finds out, and gives garbage where a map warned."""
+
+    def __init__(self, failing: Extents, garbage: Extents) -> None:
+        self._failing = failing
+        self._garbage = garbage
+
+    def __call__(self, fd: int, buffers: list[memoryview], offset: int) -> int:
+        """Read into one buffer."""
+        stop = offset + len(buffers[0])
+        if self._failing.overlaps(offset, stop):
+            raise OSError(5, "Input/output error")
+        n_read = os.preadv(fd, buffers, offset)
+        for low, high in self._garbage.clip(offset, offset + n_read).shift(-offset):
+            buffers[0][low:high] = bytes(each ^ 0xFF for each in buffers[0][low:high])
+        return n_read
+
+
+class Scene:
+    """The members of an array after the damage.
+
+    Attributes:
+        damage: what happened to them. images: those that are there, by index.
+        quiet: behind the reshape position, what is known not to have been written since [array bytes].
+    """
+
+    def __init__(self, members: Sequence[Path], damage: Damage, folder: Path, quiet: Sequence[Range] = ()) -> None:
+        self.damage = damage
+        self.quiet = Extents(quiet)
+        self.images: dict[int, Path] = {}
+        self._maps: list[str] = []
+        folder = Path(tempfile.mkdtemp(dir=folder))
+        for index, member in enumerate(members):
+            if index in damage.missing:
+                continue
+            cut = damage.cut.get(index)
+            image = member if cut is None else _cut_short(member, folder, cut)
+            self.images[index] = image
+            if damage.told.get(index):
+                name = folder / f"{member.name}.map"
+                write_map(name, image.stat().st_size, damage.told[index].clip(0, image.stat().st_size), STATUSES)
+                self._maps.append(f"{image}={name}")
+
+    @contextmanager
+    def opened(self, policy: Policy = Policy()) -> Iterator[ArraySource]:
+        """Open the array; where reads are to fail, its members are no plain files any more."""
+        with ExitStack() as stack:
+            paths = [str(image) for image in self.images.values()]
+            options = Options(mapfiles=tuple(self._maps), policy=policy)
+            array = stack.enter_context(open_array(paths, options))
+            description = _bounded(array.description)
+            if self.quiet and description.reshape is not None:
+                description = replace(description, reshape=replace(description.reshape, quiet=self.quiet))
+            sources: list[tuple[Member, BlockSource]] = [*array.serving]
+            if any(self.damage.failing.values()):
+                sources = [
+                    (member, self._failing(source, stack))
+                    for member, source in array.serving
+                    if isinstance(source, RawImage)
+                ]
+            source = ArraySource(description, sources, policy)
+            stack.callback(source.close)
+            yield source
+
+    def _failing(self, image: RawImage, stack: ExitStack) -> ByReading:
+        """The same image, with what is wrong with it."""
+        index = next(index for index, path in self.images.items() if str(path) == image.path)
+        reads = DamagedReads(
+            self.damage.failing.get(index, Extents()).clip(0, image.size), self.damage.told.get(index, Extents())
+        )
+        again = stack.enter_context(RawImage(image.path, reads))
+        again.declare_lost(image.known_losses(0, image.size))
+        return ByReading(again)
+
+    def situation(self, source: ArraySource) -> Situation:
+        """What the oracle makes of the same; of raidfs it takes only how far the data let the reshape have come."""
+        failing = {
+            image: [
+                *self.damage.bad(index),
+                *([(self.damage.cut[index], _BEYOND_ALL)] if index in self.damage.cut else []),
+            ]
+            for index, image in self.images.items()
+        }
+        found = situation_of(list(self.images.values()), failing, quiet=list(self.quiet))
+        if found.after is None:
+            return found
+        offsets = {each.role: (each.data_offset, each.new_data_offset) for each in found.sources if each.held is None}
+        reshape = Reshape(found.geometry, found.after, found.component_size, found.position, found.backwards, offsets)
+        end = furthest(reshape)
+        told = source.description.reshape
+        low, high = sorted((found.position // found.after.data_disks, end // found.after.data_disks))
+        if told is not None and told.front is not None:
+            low, high = _not_left(told.front, low, high, backwards=found.backwards)
+        return replace(found, at_risk=(low, high))
+
+
+def _bounded(description: ArrayDescription) -> ArrayDescription:
+    """Keep of a front only what bounds it: the oracle knows no rows that are proven one by one."""
+    reshape = description.reshape
+    if reshape is None or reshape.front is None:
+        return description
+    assert not reshape.front.written, "the oracle reads arrays whose recorded position is exact"
+    front = Front(reshape.position, left=reshape.front.left)
+    return replace(description, reshape=replace(reshape, front=front))
+
+
+def _not_left(front: Front, low: int, high: int, *, backwards: bool) -> Range:
+    """Return the rows from the position up to the last that is not proven to be left."""
+    rest = Extents.span(low, high).difference(front.left).array
+    if not len(rest):
+        return (high, high) if backwards else (low, low)
+    return (int(rest[0, 0]), high) if backwards else (low, int(rest[-1, 1]))
+
+
+def _cut_short(member: Path, folder: Path, size: int) -> Path:
+    """Copy the beginning of an image, sparse."""
+    image = folder / f"cut-{member.name}"
+    subprocess.run(["cp", "--sparse=always", member, image], check=True)
+    image.chmod(0o644)
+    os.truncate(image, size)
+    return image
+
+
+def spoil(members: Sequence[Path], damage: Damage) -> None:
+    """Fill what maps call bad with something else, as a copy that was never finished may be."""
+    for index, extents in damage.told.items():
+        with members[index].open("r+b") as file:
+            for start, stop in extents:
+                file.seek(start)
+                before = file.read(stop - start)
+                file.seek(start)
+                file.write(bytes(each ^ 0xFF for each in before))
