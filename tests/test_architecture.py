@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "kernels": "",
     "engine": f"{GROUND} array geometry erasure kernels",
     "replay": f"{GROUND} image.patched array geometry erasure superblock.journal superblock.ppl",
-    "evidence": f"{GROUND} array geometry superblock.crc32c",
+    "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
     "view": GROUND,
     "fuse": f"{GROUND} view signals",
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "

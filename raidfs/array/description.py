@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
@@ -120,7 +121,7 @@ class Reshape:
         position: [array bytes]. Forward: below it the new shape holds, from it on the old one. Backward: the reverse.
         direction: which way the position moves.
         position_source: where it came from, one clause.
-        limit: the reshape is proven not to have gone beyond this [array bytes]; None: only the kernel's rule bounds it.
+        front: what the data say of how far it really came; None: they were not asked.
         quiet: behind the position, where nothing can have been written since it was copied [array bytes].
     """
 
@@ -129,7 +130,7 @@ class Reshape:
     position: int
     direction: Direction
     position_source: str = "superblock"
-    limit: int | None = None
+    front: Front | None = None
     quiet: Extents = Extents()
 
 

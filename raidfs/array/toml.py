@@ -44,7 +44,7 @@ class Declaration:
     Attributes:
         members: as they are declared, but for what the images must tell.
         given: everything else that the file gives, by field of `ArrayDescription`.
-        front_given: the file says how far the reshape can have come, so that the data are not asked.
+        front_given: the file says how far the reshape really came, so that the data are not asked.
         arrays: declared beside it: those that are members of it, or of each other.
     """
 
@@ -182,7 +182,7 @@ class _Reader:
         self._check_reshape(reshape)
         shapes = [values["shape"], *([reshape.before] if reshape else [])]
         self._check_roles(members, max(shape.raid_disks for shape in shapes))
-        front_given = reshape is not None and bool({"limit", "front"} & document["reshape"].keys())
+        front_given = reshape is not None and reshape.front is not None
         return Declaration(members, values, front_given, self._text)
 
     def _check_roles(self, members: tuple[Member, ...], n_roles: int) -> None:
@@ -209,16 +209,13 @@ class _Reader:
                 self._text.refuse((*at, entry.key), f"{entry.key} is {value} bytes, which cannot be")
 
     def _check_reshape(self, reshape: Reshape | None) -> None:
-        """Refuse a bound that lies before the position: one of them was changed without the other."""
-        limit = getattr(reshape, "limit", None)  # not every reshape knows one
-        if reshape is None or limit is None:
+        """Refuse a front that lies before the position: one of them was changed without the other."""
+        if reshape is None or reshape.front is None:
             return
-        forward = reshape.direction is Direction.FORWARD
-        if limit < reshape.position if forward else limit > reshape.position:
-            what = (
-                f"limit is {limit}, but the reshape has come to {reshape.position} already; correct it or take it out"
-            )
-            self._text.refuse(("reshape", "limit"), what)
+        cut, forward = reshape.front.cut, reshape.direction is Direction.FORWARD
+        if cut < reshape.position if forward else cut > reshape.position:
+            what = f"cut is {cut}, but the reshape has come to {reshape.position} already; correct it or take front out"
+            self._text.refuse(("reshape", "front", "cut"), what)
 
     def _values(self, cls: type, data: object, at: Path) -> dict[str, Any]:
         """Understand the keys of a table, by field."""

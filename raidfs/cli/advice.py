@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from raidfs.array.description import ArrayDescription, State
+from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.doubts import Doubt, doubts_of, name_among, open_shapes
 from raidfs.geometry.geometry import zones_of
-from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.geometry.reshape import likely_by_front, undecided_by_front
 from raidfs.geometry.zone import Zone
 from raidfs.units import format_size
 
@@ -46,15 +47,38 @@ def _zones(description: ArrayDescription, shape: Shape) -> tuple[Zone, ...]:
 
 
 def _about_reshape(description: ArrayDescription) -> list[Finding]:
-    undecided = at_risk_bytes(description)
-    if not undecided:
+    reshape = description.reshape
+    if reshape is None:
         return []
-    (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
-    text = (
-        f"the reshape may be further than its recorded position says: up to {format_size(undecided.total)} between the "
-        f"array bytes {first} and {last} may have been overwritten; they are doubtful"
+    findings = []
+    undecided, likely = undecided_by_front(description), likely_by_front(description)
+    seen = "" if reshape.front is None else "\n".join(each.sentence for each in reshape.front.proofs)
+    if undecided:
+        (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
+        text = (
+            f"the reshape may be further than its recorded position says: {format_size(undecided.total)} between the "
+            f"array bytes {first} and {last} may have been overwritten; they are doubtful"
+        )
+        findings.append(Finding(Severity.ERROR, "array", text))
+    if likely:
+        text = (
+            f"{format_size(likely.total)} near the front of the reshape hold nothing that proves to which geometry "
+            "they belong; they are what the proven rows around them are, and unproven"
+        )
+        findings.append(Finding(Severity.WARNING, "array", text))
+    if reshape.front is not None:
+        text = f"how far the reshape came beyond its recorded position is told by the data: {_reached(reshape.front)}"
+        findings.append(Finding(Severity.NOTE, "array", text, seen))
+    return findings
+
+
+def _reached(front: Front) -> str:
+    """Say what is proven."""
+    written, left = front.written.total, front.left.total
+    return (
+        f"of each member, {format_size(written)} are proven to be written in the new geometry, and {format_size(left)} "
+        "proven not to be"
     )
-    return [Finding(Severity.ERROR, "array", text)]
 
 
 def _about_places(description: ArrayDescription, doubt: Doubt) -> Finding:
@@ -70,8 +94,9 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
     findings = [_about_places(description, doubt) for doubt in doubts_of(description)]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
-    if account.unproven:
-        text = f"{format_size(account.unproven)} ({account.unproven} bytes) are "
+    unproven = account.unproven - likely_by_front(description).total  # of which it is told otherwise
+    if unproven > 0:
+        text = f"{format_size(unproven)} ({unproven} bytes) are "
         text += (
             "rebuilt but unproven: the array was not shut down cleanly, so its parity may be stale"
             if description.unsynced

@@ -14,8 +14,7 @@ from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
-from raidfs.evidence.front import bound_front
-from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
+from raidfs.evidence.front import find_front
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
 
@@ -89,7 +88,7 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     elif assembly.description.alternatives:
         assembly = decided_by_data(assembly, opened.members, options.patience)
     if not front_given:
-        assembly = replace(assembly, description=_bounded(assembly.description, opened.members, options))
+        assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
     replayed = replay_logs(description, claims, opened.members)
@@ -98,19 +97,10 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     return Decided(assembly, opened, options, replayed, description)
 
 
-def _bounded(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
-    """Let the data bound a reshape whose recorded position is not exact by itself."""
-    if not at_risk_bytes(description) and not (at_risk_rows(description) and description.missing_roles):
-        return description  # where something is missing, old copies behind the position are wanted, and at risk
-    from raidfs.engine.array_source import ArraySource
-
-    sources = [(member, members[member.path]) for member in description.sources]
-    array = ArraySource(description, sources, watch=False, patience=options.patience)
+def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
+    """Ask the data how far a reshape came whose recorded position is not exact by itself."""
     patient = {
         role: TimedSource(member.path, members[member.path], options.patience)
         for role, member in description.serving.items()
     }
-    try:
-        return bound_front(description, patient, array)
-    finally:
-        array.close()
+    return find_front(description, patient)

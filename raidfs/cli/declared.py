@@ -36,7 +36,7 @@ class Declared:
     Attributes:
         description: the array.
         opened: its members.
-        front_given: the file says how far a reshape can have come.
+        front_given: the file says how far a reshape really came.
     """
 
     description: ArrayDescription

@@ -38,7 +38,9 @@ def verify(
             facts = gather(array.description, account, [*report.findings_of(verified), *array.findings], array.damage)
             click.echo(json.dumps({**as_data(facts), "verify": report.as_data(verified)}, indent=2))
         elif not quiet:
-            click.echo(report.render(verified, _title(array)), nl=False)
+            reshape = array.description.reshape
+            proofs = reshape.front.proofs if reshape is not None and reshape.front is not None else ()
+            click.echo(report.render(verified, _title(array), proofs), nl=False)
         if verified.changed and not array.options.force_live:
             return CHANGED
         return DAMAGE if verified.changed or verified.disagrees or account.worst >= Health.DOUBTFUL else 0

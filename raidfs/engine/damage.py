@@ -18,7 +18,9 @@ from raidfs.block import BlockSource
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
 from raidfs.geometry.doubts import doubtful_places
-from raidfs.geometry.reshape import Side, at_risk_rows, rewritten_rows
+from raidfs.geometry.geometry import zone_of
+from raidfs.geometry.reshape import Side, rows_of_reshape
+from raidfs.geometry.standing import cells_of
 
 UNREADABLE = "could not be read"
 """Reason of what failed when it was read."""
@@ -63,9 +65,10 @@ def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes:
         sizes: size of each source [bytes].
     """
     flaws: list[Flaw] = []
+    front = _FrontOnMembers(description)
     for source, (member, size) in enumerate(zip(members, sizes, strict=True)):
-        flaws += _flaws_of_member(description, member, source, size)
-        flaws += (_flaws_of_reshape if member.past is None else flaws_of_past)(description, member, source)
+        flaws += _flaws_of_member(description, member, source, size, front)
+        flaws += front.flaws_of(member, source) if member.past is None else flaws_of_past(description, member, source)
     for role, rows, reason in doubtful_places(description):
         for source, member in enumerate(members):
             if member.role == role:
@@ -127,7 +130,9 @@ def bytes_by_reason(flaws: Iterable[Flaw], source: int, size: int) -> list[tuple
     return [(reason, extents.total) for reason, extents in found.items() if extents]
 
 
-def _flaws_of_member(description: ArrayDescription, member: Member, source: int, size: int) -> Iterable[Flaw]:
+def _flaws_of_member(
+    description: ArrayDescription, member: Member, source: int, size: int, front: _FrontOnMembers
+) -> Iterable[Flaw]:
     """What the member's own state says against it."""
     end = max(member.data_offset, member.new_data_offset) + description.component_size
     everything = Extents.span(0, max(end, size))
@@ -139,23 +144,76 @@ def _flaws_of_member(description: ArrayDescription, member: Member, source: int,
         yield Flaw(source, everything, Trust.DOUBTFUL, description.withheld)
     if member.recovered_to is not None:
         beyond = Extents.span(member.new_data_offset + member.recovered_to, end)
+        # a reshape fills it, and what is recorded of that lags like its position
+        beyond = beyond.difference(front.reached.shift(member.new_data_offset))
         yield Flaw(source, beyond, Trust.NONE, "beyond the member's recovery offset")
         if description.reshape is not None:
             # a reshape fills such a member with the new geometry only (md.c, raid5.c: it never held the old one)
             yield Flaw(source, everything, Trust.NONE, "the member never held the old geometry", Side.BEFORE)
 
 
-def _flaws_of_reshape(description: ArrayDescription, member: Member, source: int) -> Iterable[Flaw]:
-    """What the new geometry did to the old one on this member."""
-    reshape = description.reshape
-    if reshape is None or member.role is None or member.role >= reshape.after.raid_disks:
-        return
-    shift = member.new_data_offset
-    gone = rewritten_rows(description).shift(shift)
-    yield Flaw(source, gone, Trust.NONE, "rewritten in the new geometry", Side.BEFORE)
-    risk = at_risk_rows(description).shift(shift)
-    reason = "the kernel may have rewritten this place without recording it"
-    yield Flaw(source, risk, Trust.DOUBTFUL, reason, Side.BEFORE)
+class _FrontOnMembers:
+    """What the front of a reshape says of the members' bytes."""
+
+    def __init__(self, description: ArrayDescription) -> None:
+        self._reshape = description.reshape
+        self._rows = rows_of_reshape(description)
+        self._agreed: dict[Side, dict[int, Extents]] = {}
+        self._likely_agreed: dict[Side, dict[int, Extents]] = {}
+        front = None if self._reshape is None else self._reshape.front
+        if self._reshape is not None and front is not None:
+            for side, shape in ((Side.AFTER, self._reshape.after), (Side.BEFORE, self._reshape.before)):
+                zone = zone_of(shape, description.component_size)
+                self._agreed[side] = cells_of(zone, front.agreed)
+                self._likely_agreed[side] = cells_of(zone, front.likely_agreed.difference(front.agreed))
+
+    @property
+    def reached(self) -> Extents:
+        """Rows beyond the recorded position that the reshape may have written [component bytes of the new geometry]."""
+        if self._rows is None or self._reshape is None or self._reshape.front is None:
+            return Extents()
+        rows = self._rows
+        return self._reshape.front.written.union(rows.open, rows.likely_written, rows.likely_left)
+
+    def flaws_of(self, member: Member, source: int) -> Iterable[Flaw]:
+        """Say what the new geometry did to the old one on a member, and how far it is known to be there itself."""
+        reshape, rows = self._reshape, self._rows
+        if reshape is None or rows is None or member.role is None or member.role >= reshape.after.raid_disks:
+            return
+        shift = member.new_data_offset
+        yield Flaw(source, rows.written.shift(shift), Trust.NONE, "rewritten in the new geometry", Side.BEFORE)
+        risk = rows.open.union(rows.likely_written).shift(shift)
+        reason = "the kernel may have rewritten this place without recording it"
+        yield from self._open(member, source, Side.BEFORE, risk, reason)
+        if reshape.front is None:
+            return
+        reason = "nothing tells of this row, beyond a clean edge of the reshape"
+        yield from self._likely(member, source, Side.BEFORE, rows.likely_left.shift(shift), reason)
+        yield Flaw(source, rows.left.shift(shift), Trust.NONE, "not yet written in the new geometry", Side.AFTER)
+        risk = rows.open.union(rows.likely_left).shift(shift)
+        reason = "nothing proves that the new geometry was written here"
+        yield from self._open(member, source, Side.AFTER, risk, reason)
+        reason = "nothing tells of this row, behind a clean edge of the reshape"
+        yield from self._likely(member, source, Side.AFTER, rows.likely_written.shift(shift), reason)
+
+    def _open(self, member: Member, source: int, side: Side, place: Extents, reason: str) -> Iterable[Flaw]:
+        """Rows that are open are doubtful, but for what is the same at both places [image bytes]."""
+        likely = self._cells(self._likely_agreed, member, side)
+        rest = place.difference(self._cells(self._agreed, member, side))
+        yield Flaw(source, rest.difference(likely), Trust.DOUBTFUL, reason, side)
+        same = "the same at both places, but too little to prove anything"
+        yield Flaw(source, rest.intersection(likely), Trust.UNPROVEN, same, side)
+
+    def _likely(self, member: Member, source: int, side: Side, place: Extents, reason: str) -> Iterable[Flaw]:
+        """Rows that are likely are unproven, but for what is the same at both places for sure [image bytes]."""
+        rest = place.difference(self._cells(self._agreed, member, side))
+        yield Flaw(source, rest, Trust.UNPROVEN, reason, side)
+
+    @staticmethod
+    def _cells(agreed: dict[Side, dict[int, Extents]], member: Member, side: Side) -> Extents:
+        offset = member.new_data_offset if side is Side.AFTER else member.data_offset
+        cells = agreed.get(side, {}).get(-1 if member.role is None else member.role, Extents())
+        return cells.shift(offset)
 
 
 def flaws_of_past(description: ArrayDescription, member: Member, source: int) -> Iterable[Flaw]:

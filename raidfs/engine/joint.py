@@ -54,8 +54,9 @@ def joint_codewords(
         return None
     old = codewords_of(before_section(description), members, redundancy)
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
-    written = recorded_rows(description)
     touched = touched_rows(description)
+    # what is not proven to be written has its flaw, where the data were asked
+    written = recorded_rows(description) if reshape.front is None else touched
     component_stop = before_section(description).zone.component_stop
 
     def left(member: Member) -> Extents:

@@ -1,145 +1,239 @@
-"""How far a reshape can have come: a bound from the old copies that it would have overwritten first.
+"""How far a reshape really came: rows proven new, rows proven old, and what is open between them.
 
-A reshape with moved data offsets leaves, just behind the recorded position, data that are held twice: at the new place,
-and still at the old one. The next rows that it writes destroy exactly these old copies, in order:
-
-    old rows on a member      |.. gone ..|== copies of what lies behind the position ==|-- old data ahead of it --|
-    next new rows                        |-> -> -> -> -> -> -> -> -> -> -> -> -> -> -> |
-
-So an old copy that is still equal to its new one proves that the reshape has not come there. Where enough of them are
-whole, nothing ahead of the position can have been overwritten, whatever the kernel did not record.
+The recorded position lags behind what was written; where that can have destroyed old data (`at_risk_bytes`), the rows
+ahead of it are asked themselves. What is proven is kept in `Reshape.front`; the geometry serves every byte from the
+better of its two places, and what neither place is proven to hold is doubtful, unless both hold the same.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from raidfs.array.description import ArrayDescription, Direction, Reshape
-from raidfs.block import BlockSource, read_exact
-from raidfs.geometry.geometry import zone_of
+import numpy as np
+
+from raidfs.array.description import ArrayDescription
+from raidfs.array.front import Front, Proof
+from raidfs.block import BlockSource
+from raidfs.evidence.cells import Flags
+from raidfs.evidence.edge import SUPPORT, Edge, find_edge, rows_in_flight
+from raidfs.evidence.survey import Survey, Surveyor, joined
+from raidfs.evidence.votes import Votes, agreed_pages, votes_of
+from raidfs.evidence.window import PAGE, Numbers, Window, window_of
+from raidfs.extents import Extents
+from raidfs.geometry.reshape import at_risk_bytes, at_risk_rows
 from raidfs.units import align_down, align_up
 
-_PAGE = 4096
-"""The kernel's unit: one stripe of its cache is a page high."""
-_IN_FLIGHT = 1 << 20
-"""Rows that the kernel may write in any order (stripe cache: 256 pages by default) [component bytes]."""
-_ENOUGH = 4
-"""Pages whose copies are equal prove together; and no pair before them may differ.
-
-Each must be found only once behind the position: of content that repeats itself, what would be written there could look
-the same. And they must come from more than one chunk.
-"""
-_READ_AT_ONCE = 1 << 20
-_LOOKED_AT = 8 << 20
-"""Rows ahead of the position that are looked at [component bytes]."""
+_FIRST = 1 << 10
+"""Rows that are looked at first; then as many again, as long as the edge is not found."""
+_PROBED = 64
+"""Rows that are looked at to see where to begin."""
+_REACH = 4
+"""Rows behind the last that seem to be written are looked at for so many times those that may be in flight."""
+_MOST = 1 << 18
+"""Rows that are looked at at most: 1 GiB of every member."""
 
 
-def bound_front(
-    description: ArrayDescription, images: Mapping[int, BlockSource], array: BlockSource
+def find_front(
+    description: ArrayDescription, images: Mapping[int, BlockSource], in_flight: int | None = None
 ) -> ArrayDescription:
-    """Bound how far the reshape came, where the recorded position alone leaves it open.
+    """Ask the rows ahead of the recorded position how far the reshape came.
 
     Args:
         description: the array.
         images: by role, of the members that serve.
-        array: the array as described; only bytes behind the recorded position are read, which are sure.
+        in_flight: rows that may have been written in any order; None: what the kernel's defaults allow.
 
     Returns:
-        The description, with `Reshape.limit` set where the data prove it.
+        The description with `Reshape.front`; unchanged where there is nothing to ask: the recorded position is exact.
+
+    Raises:
+        SourceError: a member is gone.
     """
-    reshape = description.reshape
-    if reshape is None:
+    window, reshape = window_of(description), description.reshape
+    if window is None or reshape is None or window.first >= window.stop or not _is_wanted(description):
         return description
-    limit = _proven_limit(description, reshape, images, array)
-    if limit is None:
-        return description
-    return replace(description, reshape=replace(reshape, limit=limit))
+    n_flight = rows_in_flight(description) if in_flight is None else in_flight
+    surveyor = Surveyor(window, images)
+    begun = _begin(window, surveyor, n_flight)
+    survey, votes, edge = _look(window, surveyor, n_flight, begun)
+    if begun and not _before(window, survey, edge):
+        survey, votes, edge = _look(window, surveyor, n_flight, 0)
+    front = _front(window, survey, votes, edge)
+    quiet = reshape.quiet.union(_quiet(description, window))
+    return replace(description, reshape=replace(reshape, front=front, quiet=quiet))
 
 
-def _proven_limit(
-    description: ArrayDescription, reshape: Reshape, images: Mapping[int, BlockSource], array: BlockSource
-) -> int | None:
-    """Return how far the reshape can have come at most [array bytes], or None where nothing is proven."""
-    before = zone_of(reshape.before, description.component_size)
-    pages: dict[bytes, int] = {}
-    chunks: set[int] = set()
-    known = _pages_behind(description, reshape, array)
-    for role, old_row, new_row in _overwritten_next(description, reshape):
-        array_offset = before.locate_inverse(role, old_row)
-        if not _is_behind(description, reshape, array_offset):
-            continue
-        old = _page(images[role], description.serving[role].data_offset + old_row)
-        new = _page(array, array_offset)
-        if old is None or new is None or len(set(new)) <= 2:
-            continue  # a page of one or two byte values is found in too many places to prove anything
-        if old != new:
-            return None
-        if known[new] == 1:
-            pages[new] = new_row
-            chunks.add(array_offset // reshape.before.chunk_size)
-        if len(pages) >= _ENOUGH and len(chunks) > 1:
-            return _limit(reshape, pages.values())
-    return None
+def _is_wanted(description: ArrayDescription) -> bool:
+    """Tell whether something may have been overwritten that is needed.
+
+    Where a member is missing, old copies behind the position are needed, too.
+    """
+    return bool(at_risk_bytes(description) or (at_risk_rows(description) and description.missing_roles))
 
 
-def _pages_behind(description: ArrayDescription, reshape: Reshape, array: BlockSource) -> Counter[bytes]:
-    """Count the pages on the side of the position that is in the new geometry, as far as they can be of interest."""
-    span = 2 * _LOOKED_AT * reshape.after.n_data
-    position = min(reshape.position, description.size)
-    if reshape.direction is Direction.FORWARD:
-        start, stop = max(0, position - span), position
-    else:
-        start, stop = position, min(description.size, position + span)
-    found: Counter[bytes] = Counter()
-    for at in range(start, stop, _READ_AT_ONCE):
-        data, lost = read_exact(array, at, min(_READ_AT_ONCE, stop - at))
-        whole = (
-            offset for offset in range(0, len(data) - _PAGE + 1, _PAGE) if not lost.overlaps(offset, offset + _PAGE)
-        )
-        found.update(data[offset : offset + _PAGE] for offset in whole)
+def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tuple[Survey, Votes, Edge]:
+    """Look at rows from `begun` on until enough of them say that the reshape did not come to them, or to the end."""
+    surveys: list[Survey] = []
+    total = window.stop - window.first
+    done = begun
+    while True:
+        more = min(max(_FIRST, done - begun), total - done)
+        surveys.append(_survey(window, surveyor, done, more))
+        done += more
+        survey = joined(surveys)
+        votes = votes_of(survey)
+        travel = window.travel(survey.rows)
+        edge = find_edge(votes, travel, in_flight)
+        if done >= total or done - begun >= _MOST or _is_passed(edge, votes, travel, done):
+            return survey, votes, edge
+
+
+def _survey(window: Window, surveyor: Surveyor, start: int, n: int) -> Survey:
+    """Look at `n` rows from `start` on in the order of travel."""
+    first = window.first + start if window.forward else window.stop - start - n
+    return surveyor.survey(first, first + n)
+
+
+def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
+    """Return how many rows need not be looked at, because the reshape is well beyond them.
+
+    They are found by doubling, then halving the distance between a few rows that are all written and others; whether
+    it is true is seen when all rows from there on have been looked at.
+    """
+    reach, total = _REACH * max(1, in_flight), window.stop - window.first
+    n = min(_PROBED, reach)
+
+    def is_written(start: int) -> bool:
+        votes = votes_of(_survey(window, surveyor, start, n))
+        return int(votes.any_written.sum()) >= SUPPORT and not votes.any_left.any()
+
+    low, high = 0, reach
+    while high + n <= total and is_written(high):
+        low, high = high, 2 * high
+    high = min(high, total)
+    while low and high - low > reach:
+        middle = (low + high) // 2
+        if middle + n <= total and is_written(middle):
+            low = middle
+        else:
+            high = middle
+    return max(0, low - reach)
+
+
+def _is_passed(edge: Edge, votes: Votes, travel: Numbers, done: int) -> bool:
+    """Tell whether the last rows that were looked at lie ahead of the front for sure."""
+    if edge.first_left is None or not edge.is_ordered or edge.first_left + 2 * edge.in_flight >= done:
+        return False
+    lately = travel >= done - edge.in_flight
+    return not (votes.any_written & lately).any() and edge.last_written < edge.first_left + edge.in_flight
+
+
+def _front(window: Window, survey: Survey, votes: Votes, edge: Edge) -> Front:
+    """Put what was found into rows and bytes."""
+    sure, equal = agreed_pages(survey)
+    return Front(
+        cut=_guess(window, survey, edge),
+        written=_rows(survey, edge.written).union(_before(window, survey, edge)),
+        likely_written=_rows(survey, edge.likely_written),
+        likely_left=_rows(survey, edge.likely_left),
+        left=_rows(survey, edge.left).union(_beyond(window, survey, edge)),
+        agreed=_pages(sure),
+        likely_agreed=_pages(equal[~_is_hidden(window, survey, edge, equal)]) if edge.is_clean else Extents(),
+        proofs=_proofs(window, survey, votes, edge),
+    )
+
+
+def _is_hidden(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:
+    """Tell of which array pages a tear could hide in both rows: that of the new place, and that of the old one."""
+    hidden = survey.rows[edge.hidden]
+    found: Flags = np.isin(window.after.cell_of(pages)[1], hidden) & np.isin(window.old_cell(pages)[1], hidden)
     return found
 
 
-def _limit(reshape: Reshape, rows: Iterable[int]) -> int:
-    """Return how far the reshape can have come [array bytes], given rows that it has not written.
+def _before(window: Window, survey: Survey, edge: Edge) -> Extents:
+    """Return the rows before those that were looked at, where the order of the writes says that they are complete."""
+    begun = int(window.travel(survey.rows).min())
+    if not edge.is_ordered or begun > edge.last_written - edge.in_flight:
+        return Extents()
+    return _span(window, 0, begun)
 
-    It writes in order, but for what is in flight: the first of these rows bounds it, the others confirm that.
+
+def _beyond(window: Window, survey: Survey, edge: Edge) -> Extents:
+    """Return the rows beyond those that were looked at, where the order of the writes says that they are untouched."""
+    if edge.first_left is None or not edge.is_ordered:
+        return Extents()
+    n_looked = int(window.travel(survey.rows).max()) + 1
+    return _span(window, max(n_looked, edge.first_left + edge.in_flight + 1), window.stop - window.first)
+
+
+def _span(window: Window, start: int, stop: int) -> Extents:
+    """Return rows, numbered in the order of travel, as component bytes of the new geometry."""
+    if start >= stop:
+        return Extents()
+    if window.forward:
+        return Extents.span((window.first + start) * PAGE, (window.first + stop) * PAGE)
+    return Extents.span((window.stop - stop) * PAGE, (window.stop - start) * PAGE)
+
+
+def _rows(survey: Survey, which: Flags) -> Extents:
+    """Return rows as component bytes of the new geometry."""
+    return _pages(survey.rows[which])
+
+
+def _pages(numbers: Numbers) -> Extents:
+    """Return pages as bytes."""
+    return Extents(np.stack((numbers, numbers + 1), axis=1) * PAGE)
+
+
+def _quiet(description: ArrayDescription, window: Window) -> Extents:
+    """Return what the reshape passed without record: a user's write would have waited [array bytes]."""
+    reshape = description.reshape
+    assert reshape is not None
+    low, high = (each * PAGE * reshape.after.n_data for each in (window.first, window.stop))
+    return Extents.span(low, high).clip(0, description.size)
+
+
+def _guess(window: Window, survey: Survey, edge: Edge) -> int:
+    """Guess where the new geometry ends [array bytes], in whole steps.
+
+    Behind the last row that is proven, one that satisfies the equations of the new geometry, and none of the old one,
+    is taken for a written one: it takes a member that happens to hold another's content to look so by chance.
     """
-    step = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
-    if reshape.direction is Direction.FORWARD:
-        return align_up((min(rows) + _PAGE + _IN_FLIGHT) * reshape.after.n_data, step)
-    return align_down(max(0, max(rows) - _IN_FLIGHT) * reshape.after.n_data, step)
+    reshape = window.description.reshape
+    assert reshape is not None
+    n_data = reshape.after.n_data
+    step = max(reshape.before.chunk_size, reshape.after.chunk_size) * n_data
+    travel = window.travel(survey.rows)
+    holds_something = ((survey.ids != 0) & survey.known).any(axis=1)
+    seems_new = survey.holds_new & (survey.n_new > 0) & ~(survey.holds_old & (survey.n_old > 0)) & holds_something
+    if edge.first_left is not None:
+        seems_new &= travel < edge.first_left
+    last = max(edge.last_seeming, int(travel[seems_new].max(initial=-1)))
+    reached = (last + 1) * PAGE * n_data
+    if window.forward:
+        return align_up(reshape.position + reached, step)
+    return align_down(max(0, reshape.position - reached), step)
 
 
-def _overwritten_next(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[int, int, int]]:
-    """Yield (role, old row, new row) of the pages that the reshape would overwrite next, in its order.
-
-    Rows are component offsets: of the page in the old geometry, and of what would be written there in the new one.
-    """
-    forward = reshape.direction is Direction.FORWARD
-    front = reshape.position // reshape.after.n_data
-    serving = description.serving
-    roles = [role for role in serving if role < min(reshape.before.raid_disks, reshape.after.raid_disks)]
-    shifts = {role: serving[role].new_data_offset - serving[role].data_offset for role in roles}
-    room = min((abs(shift) for shift in shifts.values()), default=0)
-    for number in range(min(room, _LOOKED_AT) // _PAGE):
-        new_row = front + number * _PAGE if forward else front - (number + 1) * _PAGE
-        for role in roles:
-            yield role, new_row + shifts[role], new_row
-
-
-def _is_behind(description: ArrayDescription, reshape: Reshape, array_offset: int) -> bool:
-    """Tell whether a page of data lies behind the position, in the new geometry."""
-    if reshape.direction is Direction.FORWARD:
-        return 0 <= array_offset <= min(reshape.position, description.size) - _PAGE
-    return reshape.position <= array_offset <= description.size - _PAGE
-
-
-def _page(source: BlockSource, offset: int) -> bytes | None:
-    """Read one page; None: it is not wholly there."""
-    if not 0 <= offset <= source.size - _PAGE:
-        return None
-    data, lost = read_exact(source, offset, _PAGE)
-    return None if lost else data
+def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[Proof, ...]:
+    """Say what speaks for the front."""
+    travel = window.travel(survey.rows)
+    told = (
+        (votes.whole, "only the new geometry explains the row", "written"),
+        (votes.written & ~votes.whole, "the old geometry does not explain the row", "written in part at least"),
+        (votes.copied, "a page is the same at its old place, and nowhere else", "written in part at least"),
+        (votes.clear, "only the old geometry explains the row", "not written"),
+        (votes.incomplete & ~votes.clear, "the new geometry does not explain the row", "not written as a whole"),
+        (votes.spared, "a page is the same at its new place, and nowhere else", "not written as a whole"),
+        (votes.pair_written, "two equal cells are data and parity in the new geometry only", "likely written"),
+        (votes.pair_left, "two equal cells are data and parity in the old geometry only", "likely not written"),
+        (votes.torn, "the row satisfies neither geometry", "torn or damaged"),
+    )
+    found = []
+    for which, what, says in told:
+        if which.any():
+            order = np.argsort(travel[which])
+            rows = survey.rows[which][order]
+            found.append(Proof(what, says, len(rows), int(rows[0]) * PAGE, int(rows[-1]) * PAGE))
+    return tuple(found)

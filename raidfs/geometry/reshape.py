@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from raidfs.array.description import ArrayDescription, Direction, Reshape
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of, zones_of
+from raidfs.geometry.standing import RowStates, likely_bytes, new_side, row_states, undecided_bytes
 from raidfs.geometry.zone import Zone
 from raidfs.units import SECTOR, align_down
 
@@ -55,7 +56,7 @@ class Section:
 
 
 def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
-    """Cut the array at its reshape position; sections without bytes are left out.
+    """Cut the array at its reshape position, or as the evidence about the front says.
 
     Raises:
         GeometryError: a shape is impossible.
@@ -66,14 +67,20 @@ def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
         shape = description.shape
         zones = zones_of(shape, description.component_sizes)
         return tuple(Section(zone.array_start, zone.array_stop, Side.ONLY, zone, shape.raid_disks) for zone in zones)
-    cut = min(reshape.position, size)
-    order = (Side.AFTER, Side.BEFORE) if reshape.direction is Direction.FORWARD else (Side.BEFORE, Side.AFTER)
+    new = _recorded_side(reshape, size) if reshape.front is None else new_side(description, lag_limit(description))
     shapes = {Side.BEFORE: reshape.before, Side.AFTER: reshape.after}
+    runs = [(start, stop, Side.AFTER) for start, stop in new]
+    runs += [(start, stop, Side.BEFORE) for start, stop in Extents.span(0, size).difference(new)]
     return tuple(
         Section(start, stop, side, zone_of(shapes[side], description.component_size), shapes[side].raid_disks)
-        for side, start, stop in zip(order, (0, cut), (cut, size), strict=True)
-        if start < stop
+        for start, stop, side in sorted(runs, key=lambda run: run[0])
     )
+
+
+def _recorded_side(reshape: Reshape, size: int) -> Extents:
+    """Return what the new geometry serves by the recorded position alone [array bytes]."""
+    cut = min(reshape.position, size)
+    return Extents.span(0, cut) if reshape.direction is Direction.FORWARD else Extents.span(cut, size)
 
 
 def before_section(description: ArrayDescription) -> Section:
@@ -87,15 +94,24 @@ def before_section(description: ArrayDescription) -> Section:
     return Section(0, description.size, Side.BEFORE, zone_of(before, description.component_size), before.raid_disks)
 
 
+def rows_of_reshape(description: ArrayDescription) -> RowStates | None:
+    """Sort the rows of the new geometry by what is known of them; None: there is no reshape."""
+    return None if description.reshape is None else row_states(description, lag_limit(description))
+
+
 def rewritten_rows(description: ArrayDescription) -> Extents:
-    """Return the rows that certainly hold the new geometry, as recorded [component bytes of the new geometry]."""
-    reshape = description.reshape
-    if reshape is None:
-        return Extents()
-    whole, touched = reshape.after.rows_below(reshape.position)
-    if reshape.direction is Direction.FORWARD:
-        return Extents.span(0, whole)
-    return Extents.span(touched, max(touched, description.component_size))
+    """Return the rows that certainly hold the new geometry [component bytes of the new geometry]."""
+    rows = rows_of_reshape(description)
+    return Extents() if rows is None else rows.written
+
+
+def at_risk_rows(description: ArrayDescription) -> Extents:
+    """Return the rows that the kernel may have rewritten without record [component bytes of the new geometry].
+
+    Bounded by `lag_limit`, and by what is proven; on a member of the new geometry, what lies there may be old or new.
+    """
+    rows = rows_of_reshape(description)
+    return Extents() if rows is None else rows.open.union(rows.likely_written)
 
 
 def recorded_rows(description: ArrayDescription) -> Extents:
@@ -115,33 +131,38 @@ def touched_rows(description: ArrayDescription) -> Extents:
     return recorded_rows(description).union(at_risk_rows(description))
 
 
-def at_risk_rows(description: ArrayDescription) -> Extents:
-    """Return the rows that the kernel may have rewritten without record [component bytes of the new geometry].
+def undecided_by_front(description: ArrayDescription) -> Extents:
+    """Return the array bytes whose place the front leaves open [array bytes].
 
-    Bounded by `lag_limit`; on a member of the new geometry, what lies there may be old or new.
+    Where the data were not asked: all whose old place, or its stripe, the kernel may have rewritten without record.
     """
-    reshape = description.reshape
-    if reshape is None:
+    if description.reshape is None:
         return Extents()
-    limit = lag_limit(description)
-    low, high = sorted((reshape.position, limit))
-    if low == high:
+    if description.reshape.front is None:
+        return at_risk_bytes(description)
+    return undecided_bytes(description, lag_limit(description))
+
+
+def likely_by_front(description: ArrayDescription) -> Extents:
+    """Return the array bytes whose place the front tells, but not for sure [array bytes]."""
+    if description.reshape is None or description.reshape.front is None:
         return Extents()
-    return Extents.span(low // reshape.after.n_data, high // reshape.after.n_data)
+    return likely_bytes(description, lag_limit(description))
 
 
 def at_risk_bytes(description: ArrayDescription) -> Extents:
     """Return the old-geometry array bytes whose own place, or whose stripe, touches the at-risk rows [array bytes].
 
-    Empty: the recorded position is exact.
+    The recorded position alone is looked at. Empty: it is exact.
     """
     reshape = description.reshape
     if reshape is None:
         return Extents()
     before = reshape.before
-    rows = at_risk_rows(description)
-    if not rows:
+    low, high = sorted((reshape.position, lag_limit(description)))
+    if low == high:
         return Extents()
+    rows = Extents.span(low // reshape.after.n_data, high // reshape.after.n_data)
     touched = [
         rows.shift(member.new_data_offset - member.data_offset)
         for role, member in description.serving.items()
@@ -164,7 +185,7 @@ def lag_limit(description: ArrayDescription) -> int:
     old data that a restart from the recorded one needs (`raid5.c: reshape_request`). It reckons with the room between
     old and new data offsets only if the array was started with it (`raid5_run`), not if the reshape began on the
     running array (`raid5_start_reshape` leaves min_offset_diff as it was: 0). Which of the two it was nobody knows, so
-    the further one counts, unless evidence bounds it (`Reshape.limit`).
+    the further one counts.
 
     Returns:
         Forward: an upper bound >= position; backward: a lower bound <= position.
@@ -175,11 +196,7 @@ def lag_limit(description: ArrayDescription) -> int:
     if reshape.after.moves_exactly:
         return reshape.position
     limits = [_rule_limit(description, reshape, shift) for shift in {0, _offset_shift(description, reshape)}]
-    if reshape.direction is Direction.FORWARD:
-        limit = max(limits)
-        return limit if reshape.limit is None else max(reshape.position, min(limit, reshape.limit))
-    limit = min(limits)
-    return limit if reshape.limit is None else min(reshape.position, max(limit, reshape.limit))
+    return max(limits) if reshape.direction is Direction.FORWARD else min(limits)
 
 
 def _rule_limit(description: ArrayDescription, reshape: Reshape, shift: int) -> int:

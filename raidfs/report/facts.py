@@ -10,7 +10,7 @@ from raidfs.array.description import ArrayDescription
 from raidfs.engine.account import Account
 from raidfs.extents import Extents
 from raidfs.finding import Finding
-from raidfs.geometry.reshape import at_risk_bytes
+from raidfs.geometry.reshape import likely_by_front, undecided_by_front
 
 _NO_DAMAGE: Mapping[str, Sequence[tuple[str, int]]] = MappingProxyType({})
 
@@ -24,7 +24,8 @@ class Facts:
         account: its bytes by health.
         findings: worst first.
         damage: what speaks against each image that serves: (reason, bytes), by path.
-        undecided: array bytes that the recorded reshape position leaves open; empty: the position is exact.
+        undecided: array bytes of which the front of a reshape leaves open which of their places holds them.
+        likely: array bytes of which the front tells it, but not for sure.
     """
 
     description: ArrayDescription
@@ -32,6 +33,7 @@ class Facts:
     findings: tuple[Finding, ...]
     damage: Mapping[str, Sequence[tuple[str, int]]]
     undecided: Extents
+    likely: Extents
 
 
 def gather(
@@ -41,4 +43,5 @@ def gather(
     damage: Mapping[str, Sequence[tuple[str, int]]] = _NO_DAMAGE,
 ) -> Facts:
     """Gather the facts of an array."""
-    return Facts(description, account, tuple(findings), damage, at_risk_bytes(description))
+    undecided, likely = undecided_by_front(description), likely_by_front(description)
+    return Facts(description, account, tuple(findings), damage, undecided, likely)

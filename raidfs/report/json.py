@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
+from raidfs.array.description import Member, Reshape
 from raidfs.array.shape import Shape
 from raidfs.extents import Extents
+from raidfs.geometry.reshape import Side, sections_of
 from raidfs.report.facts import Facts
 
 SCHEMA_VERSION = 1
@@ -35,7 +36,7 @@ def as_data(facts: Facts) -> dict[str, Any]:
             "clean": description.clean,
             "missing_roles": list(description.missing_roles),
         },
-        "reshape": None if description.reshape is None else _reshape(description, description.reshape, facts.undecided),
+        "reshape": None if description.reshape is None else _reshape(facts, description.reshape),
         "members": [_member(member, facts.damage.get(member.path, ())) for member in description.members],
         "findings": [
             {"severity": each.severity.word, "subject": each.subject, "message": each.message}
@@ -60,10 +61,14 @@ def _shape(shape: Shape) -> dict[str, Any]:
     }
 
 
-def _reshape(description: ArrayDescription, reshape: Reshape, undecided: Extents) -> dict[str, Any]:
-    cut = min(reshape.position, description.size)
-    low, high = Extents.span(0, cut), Extents.span(cut, description.size)
-    new, old = (low, high) if reshape.direction is Direction.FORWARD else (high, low)
+def _reshape(facts: Facts, reshape: Reshape) -> dict[str, Any]:
+    sections = sections_of(facts.description)
+    open_ = facts.undecided.union(facts.likely)
+    new, old = (
+        Extents([(each.array_start, each.array_stop) for each in sections if each.side is side]).difference(open_)
+        for side in (Side.AFTER, Side.BEFORE)
+    )
+    proofs = () if reshape.front is None else reshape.front.proofs
     return {
         "position": reshape.position,
         "position_source": reshape.position_source,
@@ -71,9 +76,20 @@ def _reshape(description: ArrayDescription, reshape: Reshape, undecided: Extents
         "before": _shape(reshape.before),
         "after": _shape(reshape.after),
         "front": {
-            "proven_new": _ranges(new.difference(undecided)),
-            "undecided": _ranges(undecided),
-            "proven_old": _ranges(old.difference(undecided)),
+            "proven_new": _ranges(new),
+            "likely": _ranges(facts.likely),
+            "undecided": _ranges(facts.undecided),
+            "proven_old": _ranges(old),
+            "evidence": [
+                {
+                    "seen": proof.what,
+                    "says": proof.says,
+                    "rows": proof.count,
+                    "first_component_byte": proof.first,
+                    "last_component_byte": proof.last,
+                }
+                for proof in proofs
+            ],
         },
     }
 

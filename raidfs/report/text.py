@@ -31,7 +31,7 @@ def render_text(facts: Facts, next_command: str, *, verbose: bool = False) -> st
     members = _members(description.members, room - for_findings)
     if verbose:
         members += _damage(facts)
-    findings = _findings(facts.findings, room - len(members))
+    findings = _findings(facts.findings, room - len(members), with_evidence=verbose)
     return "\n".join(printable(line.rstrip()) for line in (*head, *members, *tail[:-1], *findings, tail[-1])) + "\n"
 
 
@@ -55,7 +55,7 @@ def _shapes(description: ArrayDescription, facts: Facts) -> list[str]:
     return [
         f"Reshape   from {_shape(reshape.before)}",
         f"          to   {_shape(reshape.after)}",
-        f"Position  {_position(description, reshape, exact=not facts.undecided)}",
+        f"Position  {_position(facts, reshape)}",
     ]
 
 
@@ -73,10 +73,15 @@ def _shape(shape: Shape) -> str:
     return f"{shape.raid_disks} members, {shape.layout}, chunk {format_size(shape.chunk_size)}"
 
 
-def _position(description: ArrayDescription, reshape: Reshape, *, exact: bool) -> str:
-    percent = 100 * min(reshape.position, description.size) / description.size
+def _position(facts: Facts, reshape: Reshape) -> str:
+    size, front = facts.description.size, reshape.front
+    percent = 100 * min(reshape.position, size) / size
     where = "below" if reshape.direction is Direction.FORWARD else "from there on"
-    surety = "exact" if exact else "NOT exact: see below"
+    surety = "exact"
+    if facts.undecided:
+        surety = "NOT exact: see below"
+    elif facts.likely or (front is not None and front.written):
+        surety = "the data tell how far it really came: see below"
     told = f"{reshape.position} bytes (sector {reshape.position // SECTOR}, {format_size(reshape.position)})"
     return f"{told}, {percent:.1f} % of the array, {reshape.direction.value}: new shape {where}; {surety}"
 
@@ -120,7 +125,7 @@ def _damage(facts: Facts) -> list[str]:
 def _readable(account: Account) -> list[str]:
     served = account.good + account.rebuilt + account.unproven
     parts = [f"{format_size(account.good)} good"]
-    for value, word in ((account.rebuilt, "rebuilt from parity"), (account.unproven, "rebuilt but unproven")):
+    for value, word in ((account.rebuilt, "rebuilt from parity"), (account.unproven, "unproven")):
         if value:
             parts.append(f"{format_size(value)} {word}")
     whole = "everything" if served == account.total else f"{_percent(served, account.total)} % of the array"
@@ -142,8 +147,12 @@ def sentence(finding: Finding) -> str:
     return finding.message if named else f"{finding.subject}: {finding.message}"
 
 
-def _findings(findings: Sequence[Finding], room: int) -> list[str]:
-    lines = [f"{_MARKS[each.severity]:<3}{sentence(each)}" for each in findings]
+def _findings(findings: Sequence[Finding], room: int, *, with_evidence: bool) -> list[str]:
+    lines: list[str] = []
+    for each in findings:
+        lines.append(f"{_MARKS[each.severity]:<3}{sentence(each)}")
+        if with_evidence and each.evidence:
+            lines += [f"     {line}" for line in each.evidence.split("\n")]
     if len(lines) > room:
         lines = [*lines[: room - 1], f"-  and {len(lines) - room + 1} more findings (-v shows them)"]
     return [f"{'Findings' if not number else '':<10}{line}" for number, line in enumerate(lines)]

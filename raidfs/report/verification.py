@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raidfs.array.front import Proof
 from raidfs.engine.copies import Copies
 from raidfs.engine.grade import Grade
 from raidfs.engine.seam import Seam
@@ -249,12 +250,13 @@ def _original(path: str, before: Digest, verified: Verified) -> dict[str, Any]:
     }
 
 
-def render(verified: Verified, title: str) -> str:
+def render(verified: Verified, title: str, proofs: Sequence[Proof] = ()) -> str:
     """Return what was found as at most a screenful of text.
 
     Args:
         verified: what was found.
         title: which array.
+        proofs: what told how far a reshape came, where that was asked.
     """
     lines = [f"Array     {title}", *_head("Checked", _checked(verified)), *_head("Disagree", _disagreeing(verified))]
     lines += _head("Unchecked", _unchecked(verified))
@@ -262,6 +264,7 @@ def render(verified: Verified, title: str) -> str:
         equal = verified.copies.compared - verified.copies.differing_bytes
         held = f"{format_size(verified.copies.compared)} also held at their old place, {format_size(equal)} of it equal"
         lines += _head("Copies", [held])
+    lines += _head("Front", [each.sentence for each in proofs])
     lines += _head("Originals", _originals(verified))
     marks = {Severity.ERROR: "!!", Severity.WARNING: "!", Severity.NOTE: "-"}
     lines += _head("Findings", [f"{marks[each.severity]:<3}{each.message}" for each in findings_of(verified)])

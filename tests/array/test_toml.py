@@ -244,7 +244,18 @@ def test_nonsense_is_named_by_its_line(old: str, new: str, line: int, says: str)
     ("old", "new", "line", "says"),
     [
         ("32K", "1000", 14, "the reshape position 1000 is no multiple of a whole new stripe (8192 bytes)"),
-        ('"forward"', '"forward"\nlimit = 8192', 16, "limit is 8192, but the reshape has come to 32768 already"),
+        (
+            "{ raid_disks = 2 }",
+            "{ raid_disks = 2 }\nfront = { cut = 8192 }",
+            17,
+            "cut is 8192, but the reshape has come",
+        ),
+        (
+            "{ raid_disks = 2 }",
+            "{ raid_disks = 2 }\nfront = { cut = 32768, written = [[0, 8192]], left = [[4096, 9000]] }",
+            17,
+            "written, likely_written, likely_left and left of a front overlap",
+        ),
         ('"forward"', '"sideways"', 15, "direction is 'sideways'; known are forward, backward"),
         ("raid_disks = 2", 'level = "raid6", raid_disks = 4', 13, "level"),
     ],

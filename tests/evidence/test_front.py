@@ -8,11 +8,18 @@ from pathlib import Path
 import pytest
 
 from raidfs.block import read_exact
+from raidfs.cli import main
+from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
+from raidfs.evidence.front import find_front
+from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry
 from tests.oracle.writer import Simulation, write_array
+from tests.support.simulated import describe
+from tests.support.sources import BadSectors
 
 K, MIB = 1 << 10, 1 << 20
+PAGE = 4 * K
 OLD, NEW = Geometry(5, 2, 4, 64 * K), Geometry(5, 3, 4, 64 * K)
 COMPONENT = 6 * MIB
 ROOM = 2 * MIB
@@ -50,11 +57,9 @@ def test_old_copies_that_are_whole_prove_that_the_position_is_exact(without: int
     assert served(crashed(content, POSITION), tmp_path, without) == (0, 0)
 
 
-def test_a_reshape_that_went_on_unrecorded_is_not_believed(tmp_path: Path) -> None:
+def test_a_reshape_that_went_on_unrecorded_is_found(tmp_path: Path) -> None:
     content = random.Random(2).randbytes(OLD.capacity(COMPONENT))
-    wrong, withheld = served(crashed(content, 2 * POSITION), tmp_path)
-    assert wrong == 0
-    assert withheld > 0
+    assert served(crashed(content, 2 * POSITION), tmp_path) == (0, 0)
 
 
 @pytest.mark.parametrize("period", [4 * K, 64 * K, 256 * K])
@@ -74,3 +79,53 @@ def test_content_of_zeros_proves_nothing(tmp_path: Path) -> None:
     wrong, withheld = served(crashed(bytes(OLD.capacity(COMPONENT)), POSITION), tmp_path)
     assert wrong == 0
     assert withheld > 0
+
+
+def test_each_proof_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = random.Random(5).randbytes(OLD.capacity(COMPONENT))
+    members = [str(path) for path in crashed(content, 2 * POSITION).save(tmp_path)]
+    with open_array(members) as array:
+        reshape = array.description.reshape
+    assert reshape is not None
+    assert reshape.front is not None
+    assert reshape.front.proofs
+    for command in (["examine", "-v"], ["verify"]):
+        assert main([*command, *members]) == 0
+        said = capsys.readouterr().out
+        assert all(proof.sentence in said for proof in reshape.front.proofs)
+
+
+def test_a_front_that_was_kept_is_believed(tmp_path: Path) -> None:
+    content = random.Random(6).randbytes(OLD.capacity(COMPONENT))
+    members = [str(path) for path in crashed(content, 2 * POSITION).save(tmp_path)]
+    kept = str(tmp_path / "ARRAY.toml")
+    assert main(["examine", "-q", "-o", kept, *members]) == 0
+    with open_array(members) as array, open_array([], Options(array=kept)) as again:
+        assert again.description.reshape == array.description.reshape
+        assert read_exact(again.source, 0, again.source.size) == read_exact(array.source, 0, array.source.size)
+
+
+def test_a_front_far_away_is_found_without_reading_all_rows_before_it() -> None:
+    """The reshape wrote 4500 of 6144 rows; most of the first 3000 are not read, and are known to be written."""
+    n_rows, written = 6144, 4500
+    content = random.Random(7).randbytes(3 * n_rows * PAGE)
+    array = write_array(
+        Geometry(6, 2, 5, PAGE),
+        n_rows * PAGE,
+        after=Geometry(6, 3, 5, PAGE),
+        position=0,
+        progress=3 * written * PAGE,
+        data_offset=4 * MIB,
+        new_data_offset=4 * MIB - 32 * PAGE,
+        data=content,
+    )
+    images = {role: BadSectors(bytes(each.image)) for role, each in array.roles.items()}
+    reshape = find_front(describe(array), images).reshape
+    assert reshape is not None
+    assert reshape.front is not None
+    assert Extents.span(0, (written - 300) * PAGE) == reshape.front.written.clip(0, (written - 300) * PAGE)
+    assert not reshape.front.written.union(reshape.front.likely_written).clip(written * PAGE, n_rows * PAGE)
+    assert reshape.front.left.overlaps((n_rows - 1) * PAGE, n_rows * PAGE)
+    first = 4 * MIB - 32 * PAGE
+    for image in images.values():
+        assert image.asked.clip(first + 100 * PAGE, first + 3000 * PAGE).total < 1000 * PAGE

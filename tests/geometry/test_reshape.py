@@ -6,17 +6,14 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from raidfs.array.description import ArrayDescription, Direction
-from raidfs.array.description import Reshape as Described
 from raidfs.geometry.reshape import (
     Side,
     at_risk_bytes,
-    at_risk_rows,
     lag_limit,
-    rewritten_rows,
+    rows_of_reshape,
     sections_of,
+    undecided_by_front,
 )
 from tests.oracle.at_risk import Reshape, at_risk_data, at_risk_places
 from tests.oracle.layouts import Geometry
@@ -43,8 +40,8 @@ def test_without_a_reshape_there_is_one_section() -> None:
     (section,) = sections_of(description)
     assert (section.array_start, section.array_stop, section.side) == (0, description.size, Side.ONLY)
     assert section.raid_disks == 4
-    assert not rewritten_rows(description)
-    assert not at_risk_rows(description)
+    assert rows_of_reshape(description) is None
+    assert not undecided_by_front(description)
     assert not at_risk_bytes(description)
     assert lag_limit(description) == description.size
 
@@ -95,9 +92,11 @@ def test_the_limit_of_the_lag_is_the_kernels(reshape: Reshape) -> None:
     assert lag_limit(description) == limit
     low, high = sorted((reshape.position, limit))
     disks = reshape.after.data_disks
-    assert list(at_risk_rows(description)) == merged([(low // disks, high // disks)])
+    rows = rows_of_reshape(description)
+    assert rows is not None
+    assert list(rows.open) == merged([(low // disks, high // disks)])
     for role, (start, stop) in windows(reshape).items():
-        assert list(at_risk_rows(description).shift(reshape.offsets[role][1])) == [(start, stop)]
+        assert list(rows.open.shift(reshape.offsets[role][1])) == [(start, stop)]
 
 
 @settings(max_examples=200)
@@ -121,26 +120,13 @@ def test_where_nothing_is_at_risk_no_old_place_is(reshape: Reshape) -> None:
 
 
 @settings(max_examples=100)
-@given(reshapes(), st.integers(0, 40))
-def test_evidence_bounds_the_lag_but_never_takes_back_what_is_recorded(reshape: Reshape, steps: int) -> None:
-    description = described(reshape)
-    free = lag_limit(description)
-    told = description.reshape
-    assert told is not None
-    step = reshape.step * reshape.after.data_disks
-    bounded = lag_limit(replace(description, reshape=replace(told, limit=steps * step)))
-    if reshape.backwards:
-        assert bounded == min(reshape.position, max(free, steps * step))
-    else:
-        assert bounded == max(reshape.position, min(free, steps * step))
-
-
-@settings(max_examples=100)
 @given(reshapes())
 def test_rewritten_rows_are_those_behind_the_position(reshape: Reshape) -> None:
     front = reshape.position // reshape.after.data_disks
     expected = (front, reshape.component_size) if reshape.backwards else (0, front)
-    assert list(rewritten_rows(described(reshape))) == merged([expected])
+    rows = rows_of_reshape(described(reshape))
+    assert rows is not None
+    assert list(rows.written) == merged([expected])
 
 
 def test_a_growth_in_place_has_its_known_critical_section() -> None:
@@ -170,12 +156,3 @@ def test_a_limit_far_ahead_is_found() -> None:
     growing = Reshape(THREE, FOUR, 140_000 * FOUR.chunk, 4 * NEW_STRIPE, False, offsets)
     assert (1 << 16) * NEW_STRIPE < furthest(growing) < FOUR.capacity(growing.component_size)
     assert lag_limit(described(growing)) == furthest(growing)
-
-
-def test_a_description_may_say_that_the_front_is_proven() -> None:
-    in_place = described(replace(GROWING, offsets=IN_PLACE))
-    reshape = in_place.reshape
-    assert isinstance(reshape, Described)
-    assert reshape.direction is Direction.FORWARD
-    proven: ArrayDescription = replace(in_place, reshape=replace(reshape, limit=0))
-    assert not at_risk_bytes(proven)

@@ -10,7 +10,7 @@ to one of them only, so the other one goes stale there, as on a real array.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -262,6 +262,14 @@ class Simulation:
             for start in range(0, self._new.chunk, SLICE):
                 self._write_stripe(NEW, row, start, min(start + SLICE, self._new.chunk), landed)
         self.progress = progress
+
+    def slices(self, progress: int) -> Iterator[tuple[int, dict[int, bytes]]]:
+        """What the reshape writes from its recorded position to `progress`: component offset and cells by role."""
+        for row in self._new_rows(self.position, progress):
+            starts = range(0, self._new.chunk, SLICE)
+            for start in reversed(starts) if self.backwards else starts:
+                stop = min(start + SLICE, self._new.chunk)
+                yield row * self._new.chunk + start, self._cells(NEW, self._new, row, start, stop)
 
     def user_write(self, array_offset: int, data: bytes, landed: Landed = everything) -> None:
         """The user writes to where the bytes are at that moment, parity with it.

@@ -56,13 +56,15 @@ def test_the_front_of_a_reshape_covers_the_array_once(name: str) -> None:
     assert array.after is not None
     assert data["after"]["chunk_size"] == array.after.chunk
     front = data["front"]
-    assert list(front) == ["proven_new", "undecided", "proven_old"]
+    assert list(front) == ["proven_new", "likely", "undecided", "proven_old", "evidence"]
+    assert front.pop("evidence") == []
     parts = [Extents([tuple(each) for each in ranges]) for ranges in front.values()]
     assert sum(part.total for part in parts) == array.size
     assert Extents().union(*parts) == Extents.span(0, array.size)
     new = Extents.span(array.position, array.size) if array.backwards else Extents.span(0, array.position)
     assert parts[0] == new
-    assert bool(parts[1]) == (name == "in-place")
+    assert not parts[1]
+    assert bool(parts[2]) == (name == "in-place")
 
 
 def test_what_is_missing_or_wrong_is_told() -> None:

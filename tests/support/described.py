@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State, usable_size
+from raidfs.array.front import Front
 from raidfs.array.shape import Level, Shape
 from raidfs.extents import Extents
 
@@ -56,9 +57,22 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(SHAPES)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(list(kind))
+    if kind is Front:
+        return _fronts()
     if isinstance(kind, type) and is_dataclass(kind):
         return st.builds(kind, **{name: values(each) for name, each in kinds_of(kind).items()})
     return {bool: st.booleans(), int: _SIZES, str: _TEXTS}[kind]
+
+
+@st.composite
+def _fronts(draw: st.DrawFn) -> Front:
+    """Draw a front; no row is two things."""
+    given = {name: draw(values(kind)) for name, kind in kinds_of(Front).items()}
+    taken = Extents()
+    for name in ("written", "likely_written", "likely_left", "left"):
+        given[name] = given[name].difference(taken)
+        taken = taken.union(given[name])
+    return Front(**given)
 
 
 @st.composite
@@ -81,10 +95,10 @@ def _reshape(draw: st.DrawFn, shape: Shape) -> Reshape:
     given = {name: draw(values(kind)) for name, kind in kinds_of(Reshape).items()}
     step = max(BEFORE.chunk_size, shape.chunk_size) * shape.n_data
     given |= {"before": BEFORE, "after": shape, "position": draw(st.integers(0, 10)) * step}
-    if given.get("limit") is not None:
+    if given["front"] is not None:
         moved = draw(st.integers(0, given["position"]))
-        forward = given["direction"] is Direction.FORWARD
-        given["limit"] = given["position"] + (moved if forward else -moved)
+        cut = given["position"] + (moved if given["direction"] is Direction.FORWARD else -moved)
+        given["front"] = replace(given["front"], cut=cut)
     return Reshape(**given)
 
 

@@ -56,6 +56,11 @@ class Case:
         return part if isinstance(part, int) else None
 
     @property
+    def is_open(self) -> bool:
+        """Whether nothing can prove some of its bytes: they are doubtful, and right all the same."""
+        return bool(self.data["expected"]["kind"] == "undecided front")
+
+    @property
     def expected_sha256(self) -> str:
         """Digest of the whole array as a perfect reader gives it."""
         return str(self.data["expected"]["sha256"])

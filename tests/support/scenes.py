@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raidfs.array.description import Member
+from raidfs.array.description import ArrayDescription, Member
+from raidfs.array.front import Front
 from raidfs.block import BlockSource
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
@@ -119,7 +120,7 @@ class Scene:
             paths = [str(image) for image in self.images.values()]
             options = Options(mapfiles=tuple(self._maps), policy=policy)
             array = stack.enter_context(open_array(paths, options))
-            description = array.description
+            description = _bounded(array.description)
             if self.quiet and description.reshape is not None:
                 description = replace(description, reshape=replace(description.reshape, quiet=self.quiet))
             sources: list[tuple[Member, BlockSource]] = [*array.serving]
@@ -159,11 +160,28 @@ class Scene:
         reshape = Reshape(found.geometry, found.after, found.component_size, found.position, found.backwards, offsets)
         end = furthest(reshape)
         told = source.description.reshape
-        limit = None if told is None else told.limit
-        if limit is not None:
-            end = max(limit, end) if found.backwards else min(limit, end)
         low, high = sorted((found.position // found.after.data_disks, end // found.after.data_disks))
+        if told is not None and told.front is not None:
+            low, high = _not_left(told.front, low, high, backwards=found.backwards)
         return replace(found, at_risk=(low, high))
+
+
+def _bounded(description: ArrayDescription) -> ArrayDescription:
+    """Keep of a front only what bounds it: the oracle knows no rows that are proven one by one."""
+    reshape = description.reshape
+    if reshape is None or reshape.front is None:
+        return description
+    assert not reshape.front.written, "the oracle reads arrays whose recorded position is exact"
+    front = Front(reshape.position, left=reshape.front.left)
+    return replace(description, reshape=replace(reshape, front=front))
+
+
+def _not_left(front: Front, low: int, high: int, *, backwards: bool) -> Range:
+    """Return the rows from the position up to the last that is not proven to be left."""
+    rest = Extents.span(low, high).difference(front.left).array
+    if not len(rest):
+        return (high, high) if backwards else (low, low)
+    return (int(rest[0, 0]), high) if backwards else (low, int(rest[-1, 1]))
 
 
 def _cut_short(member: Path, folder: Path, size: int) -> Path:

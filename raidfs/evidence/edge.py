@@ -1,0 +1,167 @@
+"""From what the rows say to where the reshape stands: the order of the writes, and what follows from it.
+
+The kernel writes rows in order, but for a window in flight: a row with any cell that is new has all rows behind the
+window complete, and a row with any cell that is not new has nothing written ahead of the window:
+
+    travel ->   complete ......|<- in flight ->| last written   first left |<- in flight ->|...... untouched
+
+How long the window is nobody records: its default is 256 rows (the stripe cache), and it grows with the chunk. Where
+the rows show more disorder than that, nothing follows from their order.
+
+Between rows that tell there may be rows that tell nothing. If the edge is *clean*, as far as many rows show in which a
+torn write would be seen, then they are likely to be what the rows around them are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from raidfs.array.description import ArrayDescription
+from raidfs.evidence.cells import Flags
+from raidfs.evidence.votes import Votes
+from raidfs.evidence.window import PAGE, Numbers
+
+_CACHE = 256
+"""Rows in the kernel's stripe cache (`raid5.c: NR_STRIPES`)."""
+_CACHED_CHUNKS = 4
+"""The cache holds so many chunks at least: mdadm enlarges it for large chunks (`Grow.c`), as the kernel asks for."""
+SUPPORT = 4
+"""Rows that must say the same, within a window, before anything follows from one of them for others."""
+_NEAR = 64
+"""Rows that tell something, on each side of the edge, within which silent rows are looked at with suspicion."""
+_LONG = 16
+"""Rows in a run that tell nothing from which on they are taken for what they look like."""
+ENOUGH_SOUND = 64
+"""Rows in which a torn write would be seen, and none is, that make an edge clean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Where the reshape stands, by the surveyed rows in the order of travel.
+
+    Attributes:
+        in_flight: rows that may be written in any order.
+        last_written: the last row that says that it was written, with support; -1: none.
+        first_left: the first row that says that it was not, with support; None: none.
+        last_seeming: as `last_written`, of rows that only seem to have been written, too.
+        is_ordered: the rows show no more disorder than can be in flight, so that something follows from their order.
+        is_clean: no disorder and no torn row is seen near the edge, and many rows would show it.
+        written, likely_written, likely_left, left: bool (k,): see `raidfs.array.front`.
+        hidden: bool (k,): rows near the edge that tell nothing, in which a tear would not be seen.
+    """
+
+    in_flight: int
+    last_written: int
+    first_left: int | None
+    last_seeming: int
+    is_ordered: bool
+    is_clean: bool
+    written: Flags
+    likely_written: Flags
+    likely_left: Flags
+    left: Flags
+    hidden: Flags
+
+
+def rows_in_flight(description: ArrayDescription) -> int:
+    """Return how many rows the kernel may have in flight, unless somebody enlarged its cache."""
+    chunk = max(shape.chunk_size for shape in description.shapes) // PAGE
+    return max(_CACHE, _CACHED_CHUNKS * chunk)
+
+
+def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
+    """Find the edge.
+
+    Args:
+        votes: what the rows say.
+        travel: int64 (k,): their numbers in the order of travel, from 0 at the recorded position.
+        in_flight: rows that may be written in any order.
+    """
+    written, left = votes.any_written, votes.any_left
+    disorder = _disorder(travel[written], travel[left])
+    is_ordered = disorder <= in_flight  # else the cache was larger than we think, or some row deceives us
+    last_written, first_left = _bounds(written, left, travel, in_flight)
+    complete = is_ordered & (travel < last_written - in_flight)
+    untouched = (
+        np.zeros(len(travel), np.bool_) if first_left is None else is_ordered & (travel > first_left + in_flight)
+    )
+    sure_written = (votes.whole & ~left) | complete
+    sure_left = (votes.clear & ~written) | untouched
+    seem_written, seem_left = votes.seem_written, votes.seem_left
+    last, first = _bounds(seem_written, seem_left, travel, in_flight)
+    is_found = last >= 0 or first is not None
+    is_clean = is_found and _disorder(travel[seem_written], travel[seem_left]) < 0
+    is_clean = is_clean and _is_clean(votes, travel, (last, first), in_flight)
+    silent = ~sure_written & ~sure_left
+    hidden = silent & _hidden(votes, travel, (last, first))
+    ahead = np.zeros(len(travel), np.bool_) if first is None else travel >= first
+    return Edge(
+        in_flight=in_flight,
+        last_written=last_written,
+        first_left=first_left,
+        last_seeming=last,
+        is_ordered=is_ordered,
+        is_clean=is_clean,
+        written=sure_written,
+        likely_written=silent & (travel <= last) & is_clean & ~hidden,
+        likely_left=silent & ahead & is_clean & ~hidden,
+        left=sure_left,
+        hidden=hidden,
+    )
+
+
+def _disorder(written: Numbers, left: Numbers) -> int:
+    """Return by how many rows something written lies ahead of something left; below 0: it does not."""
+    if not len(written) or not len(left):
+        return -1
+    return int(written.max()) - int(left.min())
+
+
+def _bounds(written: Flags, left: Flags, travel: Numbers, in_flight: int) -> tuple[int, int | None]:
+    """Return the last row that was written, -1: none, and the first that was not, None: none; both with support."""
+    last = _supported(np.sort(-travel[written]), in_flight)
+    first = _supported(np.sort(travel[left]), in_flight)
+    return -1 if last is None else -last, first
+
+
+def _supported(ordered: Numbers, within: int) -> int | None:
+    """Return the first of some rows that has enough others close behind it."""
+    for number in range(len(ordered) - SUPPORT + 1):
+        if ordered[number + SUPPORT - 1] - ordered[number] <= within:
+            return int(ordered[number])
+    return None
+
+
+def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_flight: int) -> bool:
+    """Tell whether a tear would be seen near the edge, and none is."""
+    low, high = between
+    near = travel >= low - in_flight
+    if high is not None:
+        near &= travel <= high + in_flight
+    return not (votes.torn & near).any() and int((votes.sound & near).sum()) >= ENOUGH_SOUND
+
+
+def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> Flags:
+    """Tell which rows could hide that the writes near the edge did not land in their order.
+
+    Few rows that tell nothing, among others near the edge: if a write of theirs landed early, or not at all, so that
+    data were overwritten which had not been copied yet, all that was seen would be zeros. A long run of them is more
+    likely to be what it looks like, a place that never held anything.
+    """
+    low, high = between
+    order = np.argsort(travel)
+    tells = (votes.seem_written | votes.seem_left)[order]
+    behind = np.flatnonzero(tells & (travel[order] <= low))
+    ahead = np.flatnonzero(tells & (travel[order] >= high)) if high is not None else behind[:0]
+    first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
+    stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
+    bounds = np.flatnonzero(np.diff(tells.astype(np.int8), prepend=1, append=1))
+    found = np.zeros(len(order), dtype=np.bool_)
+    for start, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+        if end - start < _LONG and end > first and start < stop:
+            found[start:end] = True
+    hidden = np.zeros(len(order), dtype=np.bool_)
+    hidden[order] = found
+    return hidden
