@@ -32,6 +32,8 @@ from tests.support.damaged import ByReading, write_map
 from tests.support.reshapes import furthest
 
 _BEYOND_ALL = 1 << 60
+_PATIENCE = 3600.0
+"""Seconds: what is lost must not hang on how busy the machine is."""
 STATUSES = "-*/?"
 """What a ddrescue map may say of what was not copied."""
 
@@ -118,7 +120,7 @@ class Scene:
         """Open the array; where reads are to fail, its members are no plain files any more."""
         with ExitStack() as stack:
             paths = [str(image) for image in self.images.values()]
-            options = Options(mapfiles=tuple(self._maps), policy=policy)
+            options = Options(mapfiles=tuple(self._maps), policy=policy, patience=_PATIENCE)
             array = stack.enter_context(open_array(paths, options))
             description = _bounded(array.description)
             if self.quiet and description.reshape is not None:
@@ -130,7 +132,7 @@ class Scene:
                     for member, source in array.serving
                     if isinstance(source, RawImage)
                 ]
-            source = ArraySource(description, sources, policy)
+            source = ArraySource(description, sources, policy, patience=_PATIENCE)
             stack.callback(source.close)
             yield source
 
