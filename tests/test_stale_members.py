@@ -75,7 +75,7 @@ def test_none_through_raidfs(case: Case, tmp_path: Path) -> None:
     for missing in (missing for n in range(3) for missing in combinations(current, n) if n < len(current)):
         scene = Scene(case.members(), Damage(missing=frozenset(missing)), tmp_path)
         with scene.opened() as source:
-            found = healths(scene.situation(source))
+            found = healths(scene.situation())
             content, withheld = read_all(source)
         assert withheld == extents_of(found > IS_UNPROVEN)
         assert missing or not withheld

@@ -15,8 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raidfs.array.description import ArrayDescription, Member
-from raidfs.array.front import Front
+from raidfs.array.description import Member
 from raidfs.block import BlockSource
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
@@ -116,15 +115,21 @@ class Scene:
                 self._maps.append(f"{image}={name}")
 
     @contextmanager
-    def opened(self, policy: Policy = Policy()) -> Iterator[ArraySource]:
-        """Open the array; where reads are to fail, its members are no plain files any more."""
+    def opened(self, policy: Policy = Policy(), *, asks_data: bool = False) -> Iterator[ArraySource]:
+        """Open the array; where reads are to fail, its members are no plain files any more.
+
+        Args:
+            policy: what is served.
+            asks_data: about the front of a reshape; the oracle knows only what is recorded, and the kernel's rule.
+        """
         with ExitStack() as stack:
             paths = [str(image) for image in self.images.values()]
             options = Options(mapfiles=tuple(self._maps), policy=policy, patience=_PATIENCE)
             array = stack.enter_context(open_array(paths, options))
-            description = _bounded(array.description)
-            if self.quiet and description.reshape is not None:
-                description = replace(description, reshape=replace(description.reshape, quiet=self.quiet))
+            description = array.description
+            if description.reshape is not None and not asks_data:
+                told = replace(description.reshape, front=None, quiet=self.quiet or description.reshape.quiet)
+                description = replace(description, reshape=told)
             sources: list[tuple[Member, BlockSource]] = [*array.serving]
             if any(self.damage.failing.values()):
                 sources = [
@@ -146,8 +151,8 @@ class Scene:
         again.declare_lost(image.known_losses(0, image.size))
         return ByReading(again)
 
-    def situation(self, source: ArraySource) -> Situation:
-        """What the oracle makes of the same; of raidfs it takes only how far the data let the reshape have come."""
+    def situation(self) -> Situation:
+        """What the oracle makes of the same, by itself."""
         failing = {
             image: [
                 *self.damage.bad(index),
@@ -160,30 +165,8 @@ class Scene:
             return found
         offsets = {each.role: (each.data_offset, each.new_data_offset) for each in found.sources if each.held is None}
         reshape = Reshape(found.geometry, found.after, found.component_size, found.position, found.backwards, offsets)
-        end = furthest(reshape)
-        told = source.description.reshape
-        low, high = sorted((found.position // found.after.data_disks, end // found.after.data_disks))
-        if told is not None and told.front is not None:
-            low, high = _not_left(told.front, low, high, backwards=found.backwards)
+        low, high = sorted(end // found.after.data_disks for end in (found.position, furthest(reshape)))
         return replace(found, at_risk=(low, high))
-
-
-def _bounded(description: ArrayDescription) -> ArrayDescription:
-    """Keep of a front only what bounds it: the oracle knows no rows that are proven one by one."""
-    reshape = description.reshape
-    if reshape is None or reshape.front is None:
-        return description
-    assert not reshape.front.written, "the oracle reads arrays whose recorded position is exact"
-    front = Front(reshape.position, left=reshape.front.left)
-    return replace(description, reshape=replace(reshape, front=front))
-
-
-def _not_left(front: Front, low: int, high: int, *, backwards: bool) -> Range:
-    """Return the rows from the position up to the last that is not proven to be left."""
-    rest = Extents.span(low, high).difference(front.left).array
-    if not len(rest):
-        return (high, high) if backwards else (low, low)
-    return (int(rest[0, 0]), high) if backwards else (low, int(rest[-1, 1]))
 
 
 def _cut_short(member: Path, folder: Path, size: int) -> Path:
