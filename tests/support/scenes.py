@@ -171,8 +171,8 @@ def _bounded(description: ArrayDescription) -> ArrayDescription:
     reshape = description.reshape
     if reshape is None or reshape.front is None:
         return description
-    assert not reshape.front.written, "the oracle reads arrays whose recorded position is exact"
-    front = Front(reshape.position, left=reshape.front.left)
+    went_on = reshape.front.written.union(reshape.front.likely_written)
+    front = None if went_on else Front(reshape.position, left=reshape.front.left)
     return replace(description, reshape=replace(reshape, front=front))
 
 
