@@ -55,8 +55,12 @@ def joint_codewords(
     old = codewords_of(before_section(description), members, redundancy)
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
     touched = touched_rows(description)
-    # what is not proven to be written has its flaw, where the data were asked
-    written = recorded_rows(description) if reshape.front is None else touched
+    written = recorded_rows(description)
+    if reshape.front is not None:
+        # what is not proven to be written has its flaw, where the data were asked
+        stripe, chunk = reshape.after.stripe_size, reshape.after.chunk_size
+        rows = Extents.span(section.array_start // stripe * chunk, -(-section.array_stop // stripe) * chunk)
+        written = written.union(touched.intersection(rows))
     component_stop = before_section(description).zone.component_stop
 
     def left(member: Member) -> Extents:

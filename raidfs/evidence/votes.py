@@ -142,6 +142,8 @@ class _Occurrences:
 
     def elsewhere(self, ids: Ids, rows: Numbers) -> tuple[Numbers, Numbers]:
         """Return for contents that occur in given rows: in how many other rows, and the other one if it is one."""
+        if not len(self._ids):  # nothing could be read
+            return np.zeros(ids.shape, dtype=np.int64), np.zeros(ids.shape, dtype=np.int64)
         at = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
         return self._counts[at] - 1, self._sums[at] - rows
 
