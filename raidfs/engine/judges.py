@@ -12,6 +12,7 @@ from raidfs.engine.damage import Flaw
 from raidfs.engine.health import Trust
 from raidfs.engine.judge import ParityJudge
 from raidfs.engine.judgement import Judge
+from raidfs.engine.replacements import judges_of_replacements
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side, before_section, sections_of, touched_rows
 
@@ -57,14 +58,16 @@ def _left_behind(description: ArrayDescription) -> list[Section]:
 def _judge(
     description: ArrayDescription, members: Sequence[Member], section: Section, gone: Sequence[Flaw], *, check: bool
 ) -> list[Judge]:
-    """Return who judges a section, at most one; `gone`: what else than the known flaws there is against copies."""
+    """Return who judges a section, in this order; `gone`: what else than the known flaws there is against copies."""
     if section.array_start >= section.array_stop:
         return []
     table = section.zone.table
     if table.n_parity:
         serving = {member.role for member in members if member.state.serves}
         n_missing = len(set(range(section.raid_disks)).difference(serving))
-        return [ParityJudge(description, members, section, check=check)] if n_missing < table.n_parity else []
+        has_parity = n_missing < table.n_parity
+        found: list[Judge] = [ParityJudge(description, members, section, check=check)] if has_parity else []
+        return [*found, *judges_of_replacements(description, members, section, has_parity=has_parity, check=check)]
     per_role = Counter(member.role for member in members)
     is_held_twice = table.has_copies or max(per_role.values(), default=0) > 1
     return [CopiesJudge(description, members, section, gone, check=check)] if is_held_twice else []
