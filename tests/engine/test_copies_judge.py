@@ -31,6 +31,7 @@ from tests.engine.test_mirrors import (
     Bench,
     bench,
     every_layout,
+    pieces_of,
     resized,
 )
 from tests.support.copy_fills import believed_copy
@@ -102,7 +103,20 @@ def copies(draw: st.DrawFn) -> tuple[Bench, set[int]]:
         array.images[role][start : start + length] = filled(random.choice(PATTERNS), length, random.randrange(64))
     roles = sorted(array.images)
     missing = draw(st.sets(st.sampled_from(roles), max_size=1)) if kind is not None else set()
+    array.bad = {
+        role: Extents([(offset, offset + SECTOR)])
+        for _, places in random.sample(array.pieces, draw(st.integers(0, 3)) if kind is not None else 0)
+        for role, offset in [random.choice(places)]
+    }
     return array.without(missing), unproven
+
+
+def told_at_once(array: Bench) -> list[BadSectors]:
+    """The sources, with all bad places known: what reading finds would depend on what is read."""
+    sources = array.sources()
+    for source in sources:
+        read_exact(source, 0, source.size)
+    return sources
 
 
 @settings(max_examples=150, deadline=None)
@@ -111,10 +125,13 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
     array, unproven = drawn
     serving = {member.role for member in array.members}
     expected, worth = bytearray(), []
+
+    def held(role: int, offset: int) -> bytes | None:
+        is_bad = array.bad.get(role, Extents()).overlaps(offset, offset + SECTOR)
+        return None if is_bad or role not in serving else bytes(array.images[role][offset : offset + SECTOR])
+
     for at, places in array.pieces:
-        blocks = [
-            bytes(array.images[role][offset : offset + SECTOR]) if role in serving else None for role, offset in places
-        ]
+        blocks = [held(*place) for place in places]
         health, block = believed_copy(blocks, is_proven=at not in unproven, check=policy.check)
         worth.append(health)
         expected += block if health <= policy.limit else bytes(SECTOR)
@@ -122,7 +139,7 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
     size = array.description.size
     if array.description.reshape is not None and (policy.doubtful or withheld):
         return  # what old copies are good for then is another story
-    with opened(array, policy) as source:
+    with opened(array, policy, told_at_once(array)) as source:
         content, lost = read_exact(source, 0, size)
         assert content == bytes(expected)
         assert lost == withheld == source.known_losses(0, size)
@@ -133,7 +150,7 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
     edges = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=6))})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scrutiny, "UNIT", data.draw(st.sampled_from([512, 4096, 65536])))
-        with opened(array, policy) as source:
+        with opened(array, policy, told_at_once(array)) as source:
             for start, stop in data.draw(st.permutations(list(pairwise(edges)))):
                 there = content[start:stop], lost.clip(start, stop).shift(-start)
                 assert read_exact(source, start, stop - start) == there
@@ -192,6 +209,29 @@ def test_both_geometries_of_a_reshape(old: int, new: int, position: int, role: i
     content, lost, learned = read(array, Policy(check=True))
     assert (content, lost) == (truth, Extents())
     assert {source for source, reason in learned if reason == NEVER_COPIED} == {role}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_a_reshape_left_at_its_old_place_is_compared_where_it_counts(number: int) -> None:
+    """Both new copies are gone, and one of the old ones was never copied."""
+    position = 4 * CHUNK
+    array = resized(OFFSET2, NEAR2, position)
+    truth, reshape = array.content(), array.description.reshape
+    assert reshape is not None
+    array.description = replace(array.description, reshape=replace(reshape, quiet=Extents.span(0, position)))
+    old = [copies for at, copies in pieces_of(10, OFFSET2, 4, 12 * CHUNK, CHUNK, START + 16 * CHUNK) if at < position]
+    for at, copies in enumerate(old):
+        for role, offset in copies:
+            array.images[role][offset : offset + SECTOR] = truth[at * SECTOR : (at + 1) * SECTOR]
+    (role, offset), new = old[9][number], array.pieces[9][1]
+    array.images[role][offset : offset + SECTOR] = bytes(SECTOR)
+    array.bad = {each: Extents.span(at, at + SECTOR) for each, at in new}
+    with opened(array, sources=told_at_once(array)) as source:
+        assert read_exact(source, 0, source.size) == (truth, Extents())
+    with opened(array, Policy(check=True), told_at_once(array)) as source:
+        assert read_exact(source, 0, source.size) == (truth, Extents())
+        named = [(each.source, list(each.extents)) for each in source.learned if each.reason == NEVER_COPIED]
+        assert named == [(role, [(offset, offset + SECTOR)])]
 
 
 @pytest.mark.parametrize("is_first", [True, False])
