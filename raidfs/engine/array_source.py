@@ -23,7 +23,8 @@ from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, un
 from raidfs.engine.fetch import EVERYTHING, Failure, FileSource, MemberReader, answers_at_once, patient, run_reads
 from raidfs.engine.flatten import fits, flatten, make_work
 from raidfs.engine.health import Health, Policy, Trust
-from raidfs.engine.judge import judges_of, warm_up
+from raidfs.engine.judge import warm_up
+from raidfs.engine.judges import judges_of
 from raidfs.engine.scrutiny import Knowledge, Scrutiny
 from raidfs.errors import SourceChanged, SourceGone
 from raidfs.extents import Extents

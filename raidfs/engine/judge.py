@@ -6,20 +6,19 @@ rows -> verdicts (`engine.rows`) -> what is there, where they disagree (`kernels
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.engine.blame import Fault, Hearing, blame, runs_of
-from raidfs.engine.damage import UNREADABLE, Flaw, trust_map
+from raidfs.engine.damage import Flaw, trust_map
 from raidfs.engine.fetch import PatientSource
 from raidfs.engine.health import Trust
+from raidfs.engine.judgement import Gathered, Judgement
 from raidfs.engine.rows import Judged, judge_rows, rows_of
 from raidfs.extents import Extents
-from raidfs.geometry.reshape import Section, Side, before_section, sections_of
+from raidfs.geometry.reshape import Section
 from raidfs.kernels.filled import kinds_of
 from raidfs.kernels.fused_check import check_rows_nowait
 from raidfs.kernels.syndrome import AGREES, UNCHECKABLE, UNCHECKED, check_rows
@@ -29,68 +28,13 @@ _PIECE = 128
 """Sectors of each member that are looked at together where some disagree."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What was found of a stretch of rows.
-
-    Attributes:
-        flaws: what speaks against the members that was not known before.
-        is_final: all is said; else something did not answer, and the rows are to be judged again.
-    """
-
-    flaws: tuple[Flaw, ...]
-    is_final: bool
-
-
-class Judge(Protocol):
-    """Compares what is held more than once in one geometry."""
-
-    def judge(self, flaws: tuple[Flaw, ...], sources: Sequence[PatientSource], start: int, stop: int) -> Judgement:
-        """Judge what is trusted in a stretch of rows.
-
-        Args:
-            flaws: everything known against the sources.
-            sources: the members.
-            start: [stripe bytes of the section: stripe number * chunk + offset in the chunk], a multiple of 512.
-            stop: likewise; beyond the section's last stripe there is nothing.
-        """
-
-
-def judges_of(description: ArrayDescription, members: Sequence[Member], *, check: bool) -> list[tuple[Section, Judge]]:
-    """Return what can be judged at all, and by whom: runs of the array in the geometries that hold them.
-
-    A run behind the position of a reshape is there twice: what is left at its old place has a judge of its own.
-
-    Args:
-        description: the array.
-        members: the member of each source.
-        check: every row is judged, whatever it holds; see `engine.blame.blame`.
-    """
-    sections = list(sections_of(description))
-    if description.reshape is not None:
-        old = before_section(description)
-        sections += [
-            replace(old, array_start=each.array_start, array_stop=min(each.array_stop, old.zone.array_stop))
-            for each in sections
-            if each.side is Side.AFTER
-        ]
-    found: list[tuple[Section, Judge]] = []
-    for section in sections:
-        table = section.zone.table
-        serving = {member.role for member in members if member.state.serves}
-        n_missing = len(set(range(section.raid_disks)).difference(serving))
-        if section.array_start < section.array_stop and n_missing < table.n_parity:
-            found.append((section, ParityJudge(description, members, section, check=check)))
-    return found
-
-
 class ParityJudge:
     """Judges rows of RAID 4, 5 and 6 by P and Q."""
 
     def __init__(
         self, description: ArrayDescription, members: Sequence[Member], section: Section, *, check: bool
     ) -> None:
-        """See `judges_of`."""
+        """See `engine.judges.judges_of`."""
         self._members = members
         self._section = section
         self._check = check
@@ -99,19 +43,18 @@ class ParityJudge:
         self._rows = rows_of(members, (), section)
 
     def judge(self, flaws: tuple[Flaw, ...], sources: Sequence[PatientSource], start: int, stop: int) -> Judgement:
-        """Judge rows; see `Judge.judge`. Stripe bytes are component bytes here."""
+        """Judge rows; see `engine.judgement.Judge.judge`. Stripe bytes are component bytes here."""
         if flaws is not self._flaws:
             self._rows, self._flaws = rows_of(self._members, flaws, self._section), flaws
         low, high = self._rows.bounds
-        found = _Found()
+        found = Gathered()
         for judged in judge_rows(self._rows, sources, max(start, low), min(stop, high)):
             for source, extents in judged.unread:
                 found.add_unread(source, extents)
             self._hear(judged, sources, found)
-        is_final = not any(source.overdue for source in sources) and not found.is_disturbed
-        return Judgement(found.flaws([source.overdue for source in sources]), is_final)
+        return found.judgement(sources)
 
-    def _hear(self, judged: Judged, sources: Sequence[PatientSource], found: _Found) -> None:
+    def _hear(self, judged: Judged, sources: Sequence[PatientSource], found: Gathered) -> None:
         """Blame somebody wherever a batch of rows disagrees."""
         disagrees = (judged.verdict != AGREES) & (judged.verdict != UNCHECKED)
         for first in range(0, len(disagrees), _PIECE) if disagrees.any() else ():
@@ -120,7 +63,7 @@ class ParityJudge:
                 self._hear_piece(judged, first, last, sources, found)
 
     def _hear_piece(
-        self, judged: Judged, first: int, last: int, sources: Sequence[PatientSource], found: _Found
+        self, judged: Judged, first: int, last: int, sources: Sequence[PatientSource], found: Gathered
     ) -> None:
         """Blame somebody in the sectors [first, last) of a batch of rows."""
         start = judged.start + first * SECTOR
@@ -147,7 +90,9 @@ class ParityJudge:
             assert lane is not None, "who took part has a source"
             for what, low, high in runs_of(fault[role]):
                 place = lane[1] + start
-                found.add_fault(lane[0], place + low * SECTOR, place + high * SECTOR, what)
+                ranges = [(place + low * SECTOR, place + high * SECTOR)]
+                is_curable = what in (Fault.NEVER_COPIED, Fault.OPEN)
+                found.add(lane[0], ranges, what.trust, what.reason, curable=is_curable)
 
     def _kinds(
         self, start: int, usable: NDArray[np.bool_], sources: Sequence[PatientSource], kinds: NDArray[np.uint8]
@@ -186,45 +131,3 @@ def warm_up() -> None:
     check_rows(room, absent, steps, parity, 0, 1, verdict)
     check_rows_nowait(np.array([[-1, 0]], dtype=np.int64), room, absent, steps, parity, 0, 1, verdict)
     kinds_of(room, np.zeros((1, 1), dtype=np.uint8))
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """All of a flaw but its bytes."""
-
-    source: int
-    trust: Trust
-    reason: str
-    curable: bool
-
-
-class _Found:
-    """Flaws that are being gathered.
-
-    Attributes:
-        is_disturbed: something went wrong on the way, so that not all is found.
-    """
-
-    def __init__(self) -> None:
-        self._ranges: dict[_Kind, list[tuple[int, int]]] = {}
-        self.is_disturbed = False
-
-    def add_unread(self, source: int, extents: Extents) -> None:
-        """Note that bytes of a source [image bytes] could not be read."""
-        self._ranges.setdefault(_Kind(source, Trust.NONE, UNREADABLE, True), []).extend(extents)
-
-    def add_fault(self, source: int, start: int, stop: int, fault: Fault) -> None:
-        """Note a fault of [start, stop) of a source [image bytes]."""
-        kind = _Kind(source, fault.trust, fault.reason, fault in (Fault.NEVER_COPIED, Fault.OPEN))
-        self._ranges.setdefault(kind, []).append((start, stop))
-
-    def flaws(self, overdue: Sequence[Extents]) -> tuple[Flaw, ...]:
-        """Return what was noted, less what could not be read only because it was not waited for; that by source."""
-        found = []
-        for kind, listed in self._ranges.items():
-            extents = Extents(listed)
-            if kind.reason == UNREADABLE:
-                extents = extents.difference(overdue[kind.source])
-            if extents:
-                found.append(Flaw(kind.source, extents, kind.trust, kind.reason, curable=kind.curable))
-        return tuple(found)

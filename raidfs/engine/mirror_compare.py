@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +13,11 @@ from raidfs.engine.codewords import NOBODY
 from raidfs.engine.damage import UNREADABLE
 from raidfs.engine.grade import Grade
 from raidfs.engine.health import Trust
-from raidfs.engine.mirror_reads import Asked, Window, ask, view_of, windows
+from raidfs.engine.mirror_reads import Asked, Window, read_windows, view_of
 from raidfs.engine.mirrors import Mirrors
 from raidfs.extents import Extents
 from raidfs.units import SECTOR
 
-_AHEAD = 2
-"""Batches that are being read while one is compared."""
 MOST_DIFFERENCES = 10_000
 """Differences that a batch or a walk keeps; what comes after them is only counted."""
 
@@ -82,49 +78,28 @@ def compare_mirrors(mirrors: Mirrors, sources: Sequence[BlockSource], start: int
     Raises:
         SourceError: a source is gone.
     """
-    asked: deque[Asked] = deque()
-    rooms: deque[NDArray[np.uint8]] = deque()
-    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
-        for window in windows(mirrors, start):
-            n_bytes = mirrors.n_cells * (window.stop - window.start) if window.is_read else 0
-            room = rooms.popleft() if rooms else np.zeros(n_bytes, dtype=np.uint8)
-            room = room if len(room) >= n_bytes else np.zeros(n_bytes, dtype=np.uint8)
-            asked.append(ask(pool, sources, mirrors, window, room))
-            if len(asked) > _AHEAD:
-                rooms.append(asked[0].room)
-                yield _compare(mirrors, asked.popleft())
-        while asked:
-            yield _compare(mirrors, asked.popleft())
+    for asked in read_windows(mirrors, sources, start, mirrors.bounds[1]):
+        yield _compare(mirrors, asked)
 
 
 def _compare(mirrors: Mirrors, asked: Asked) -> Compared:
-    """Wait for the reads of a batch and compare what they brought."""
-    window, lost = asked.window, np.zeros(0, dtype=np.bool_)
-    unread: list[tuple[int, int, int]] = []
-    for source, requests, future in asked.reads:
-        gone = future.result()
-        if gone and not len(lost):
-            lost = np.zeros(-(-len(asked.room) // SECTOR), dtype=np.bool_)
-        for low, high in gone:
-            lost[low // SECTOR : -(-high // SECTOR)] = True
-        unread += _unread(source, requests, gone)
+    """Say what a batch holds."""
+    window, looked = asked.window, look(mirrors, asked)
     counts = np.zeros(len(Grade), dtype=np.int64)
     reasons: dict[str, int] = {}
     found: list[Difference] = []
     n_found = 0
-    for symbol in range(len(mirrors.lanes)):
-        seen = _look(mirrors, asked, symbol, lost)
+    for symbol, seen in enumerate(looked.symbols):
         weight = (window.stop - window.start) // len(seen.grade)
         counts += np.bincount(seen.grade[seen.inside], minlength=len(Grade)) * weight
         for reason, n in _reasons(mirrors, window, symbol, seen):
             reasons[reason] = reasons.get(reason, 0) + n * weight
-        differs = np.flatnonzero(seen.inside & (seen.grade >= Grade.STALE))
-        if len(differs):
-            starts = _starts(window, seen, differs)
+        if len(seen.differs):
+            starts = _starts(window, seen, seen.differs)
             n_found += len(starts)
-            found += _differences(mirrors, window, symbol, seen, differs, starts)
+            found += _differences(mirrors, window, symbol, seen, seen.differs, starts)
     kept = tuple(sorted(found, key=lambda each: each.start)[:MOST_DIFFERENCES])
-    return Compared(window.stop, tuple(counts.tolist()), tuple(reasons.items()), kept, n_found, tuple(unread))
+    return Compared(window.stop, tuple(counts.tolist()), tuple(reasons.items()), kept, n_found, looked.unread)
 
 
 def _unread(source: int, requests: Requests, gone: Extents) -> Iterator[tuple[int, int, int]]:
@@ -135,7 +110,7 @@ def _unread(source: int, requests: Requests, gone: Extents) -> Iterator[tuple[in
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class Seen:
     """What is found of one symbol in a window, by sector; or one value for all sectors.
 
     Attributes:
@@ -152,8 +127,40 @@ class _Seen:
     content: NDArray[np.int16]
     proven: NDArray[np.bool_]
 
+    @property
+    def differs(self) -> NDArray[np.int64]:
+        """The sectors in which some copies differ; int64 (k,). If there are any, the rest is told by sector."""
+        return np.flatnonzero(self.inside & (self.grade >= Grade.STALE))
 
-def _look(mirrors: Mirrors, asked: Asked, symbol: int, lost: NDArray[np.bool_]) -> _Seen:
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What is found in a batch.
+
+    Attributes:
+        symbols: by symbol.
+        unread: (source, start, stop) [image bytes] that could not be read though they were trusted.
+    """
+
+    symbols: tuple[Seen, ...]
+    unread: tuple[tuple[int, int, int], ...]
+
+
+def look(mirrors: Mirrors, asked: Asked) -> Looked:
+    """Wait for the reads of a batch and compare what they brought."""
+    lost = np.zeros(0, dtype=np.bool_)
+    unread: list[tuple[int, int, int]] = []
+    for source, requests, future in asked.reads:
+        gone = future.result()
+        if gone and not len(lost):
+            lost = np.zeros(-(-len(asked.room) // SECTOR), dtype=np.bool_)
+        for low, high in gone:
+            lost[low // SECTOR : -(-high // SECTOR)] = True
+        unread += _unread(source, requests, gone)
+    return Looked(tuple(_look(mirrors, asked, symbol, lost) for symbol in range(len(mirrors.lanes))), tuple(unread))
+
+
+def _look(mirrors: Mirrors, asked: Asked, symbol: int, lost: NDArray[np.bool_]) -> Seen:
     """Grade one symbol; `lost`: bool (room sectors,), or empty: nothing."""
     window, lanes = asked.window, list(mirrors.lanes[symbol])
     usable = asked.trust[lanes] <= Trust.SURE
@@ -177,7 +184,7 @@ def _look(mirrors: Mirrors, asked: Asked, symbol: int, lost: NDArray[np.bool_]) 
         content[:, differs] = _contents(mirrors, asked, lanes, usable, differs)
     w = max(len(grade), len(inside))
     grade, inside, proven = (np.broadcast_to(each, (w,)) for each in (grade, inside, proven))
-    return _Seen(grade.astype(np.uint8), inside, usable, content, proven)
+    return Seen(grade.astype(np.uint8), inside, usable, content, proven)
 
 
 def _is_whole(mirrors: Mirrors, lanes: Sequence[int], usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -216,7 +223,7 @@ def _unequal(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int
 def _contents(
     mirrors: Mirrors, asked: Asked, lanes: Sequence[int], usable: NDArray[np.bool_], sectors: NDArray[np.int64]
 ) -> NDArray[np.int16]:
-    """Number the different contents of sectors; int16 (lanes, sectors), see `_Seen.content`."""
+    """Number the different contents of sectors; int16 (lanes, sectors), see `Seen.content`."""
     per_codeword = asked.window.height // SECTOR
     content = np.full((len(lanes), len(sectors)), -1, dtype=np.int16)
     n_known = np.zeros(len(sectors), dtype=np.int16)
@@ -238,7 +245,7 @@ def _contents(
     return content
 
 
-def _starts(window: Window, seen: _Seen, sectors: NDArray[np.int64]) -> NDArray[np.int64]:
+def _starts(window: Window, seen: Seen, sectors: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the indexes, among sectors that differ, at which they begin to differ in another way; int64 (k,)."""
     here, before = sectors[1:], sectors[:-1]
     changes = (here != before + 1) | (here % (window.height // SECTOR) == 0)
@@ -249,7 +256,7 @@ def _starts(window: Window, seen: _Seen, sectors: NDArray[np.int64]) -> NDArray[
 
 
 def _differences(
-    mirrors: Mirrors, window: Window, symbol: int, seen: _Seen, sectors: NDArray[np.int64], starts: NDArray[np.int64]
+    mirrors: Mirrors, window: Window, symbol: int, seen: Seen, sectors: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> Iterator[Difference]:
     """Yield the first differences of one symbol; see `_starts`."""
     lasts = np.append(starts[1:], len(sectors)) - 1
@@ -264,7 +271,7 @@ def _differences(
         yield Difference(start, start + (last + 1 - low) * SECTOR, copies, bool(seen.proven[low]))
 
 
-def _reasons(mirrors: Mirrors, window: Window, symbol: int, seen: _Seen) -> Iterator[tuple[str, int]]:
+def _reasons(mirrors: Mirrors, window: Window, symbol: int, seen: Seen) -> Iterator[tuple[str, int]]:
     """Yield (reason, how many elements of `seen`) of what was not checked."""
     unchecked = np.flatnonzero(seen.inside & (seen.grade == Grade.UNCHECKED))
     if not len(unchecked):

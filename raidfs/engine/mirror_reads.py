@@ -6,8 +6,9 @@ trusted is read, and only where it has something to be compared with.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from raidfs.units import SECTOR, align_down
 
 ROOM = 16 << 20
 """Bytes of all copies that are read together, about."""
+_AHEAD = 2
+"""Batches that are being read while one is compared."""
 _LEAST = 64 << 10
 """Bytes of each copy that are read together at least, where a symbol is so large."""
 
@@ -54,20 +57,20 @@ class Window:
         return (self.stop - self.start) // self.n_codewords
 
 
-def windows(mirrors: Mirrors, start: int) -> Iterator[Window]:
-    """Cut what is left into windows."""
+def windows(mirrors: Mirrors, start: int, stop: int) -> Iterator[Window]:
+    """Cut [start, stop) [symbol bytes] into windows, as far as the section has codewords there."""
     size = mirrors.codewords.symbol_size
     n_cells = max(1, mirrors.n_cells)
     piece = max(_LEAST, align_down(ROOM // n_cells, _LEAST))
-    first, stop = mirrors.bounds
-    start = max(start, first)
+    first, last = mirrors.bounds
+    start, stop = max(start, first), min(stop, last)
     while start < stop:
         blank = _blank_until(mirrors, start)
         if blank > start:
             yield Window(start, blank, (blank - start) // size, is_read=False)
             start = blank
-        elif start % size or size * n_cells > ROOM:
-            end = min(start + piece, align_down(start, size) + size)
+        elif start % size or stop - start < size or size * n_cells > ROOM:
+            end = min(start + piece, align_down(start, size) + size, stop)
             yield Window(start, end, 1)
             start = end
         else:
@@ -111,7 +114,31 @@ class Asked:
     reads: tuple[tuple[int, Requests, Future[Extents]], ...]
 
 
-def ask(
+def read_windows(mirrors: Mirrors, sources: Sequence[BlockSource], start: int, stop: int) -> Iterator[Asked]:
+    """Read all copies of [start, stop) [symbol bytes], ascending, batch by batch, ahead of whoever looks at them.
+
+    Yields:
+        A batch; its room is used again when the next one is asked for.
+
+    Raises:
+        SourceError: a source is gone.
+    """
+    asked: deque[Asked] = deque()
+    rooms: deque[NDArray[np.uint8]] = deque()
+    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
+        for window in windows(mirrors, start, stop):
+            n_bytes = mirrors.n_cells * (window.stop - window.start) if window.is_read else 0
+            room = rooms.popleft() if rooms else np.zeros(n_bytes, dtype=np.uint8)
+            room = room if len(room) >= n_bytes else np.zeros(n_bytes, dtype=np.uint8)
+            asked.append(_ask(pool, sources, mirrors, window, room))
+            if len(asked) > _AHEAD:
+                rooms.append(asked[0].room)
+                yield asked.popleft()
+        while asked:
+            yield asked.popleft()
+
+
+def _ask(
     pool: Executor, sources: Sequence[BlockSource], mirrors: Mirrors, window: Window, room: NDArray[np.uint8]
 ) -> Asked:
     """Start to read what can be compared."""

@@ -1,4 +1,4 @@
-"""Nothing that looks as if it was never copied is believed before the parity of its rows was heard.
+"""Nothing that looks as if it was never copied is believed before its rows were judged.
 
 A copy may hold zeros, a hole or a fill pattern where its tool gave up, and no map that says so. Whoever serves bytes
 asks here first whether the rows behind them are settled: judged, and what the judgement says against the members
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from raidfs.engine.damage import Flaw
 from raidfs.engine.fetch import PatientSource
-from raidfs.engine.judge import Judge
+from raidfs.engine.judgement import Judge
 from raidfs.geometry.reshape import Section
 
 UNIT = 64 << 10

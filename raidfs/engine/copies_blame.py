@@ -1,0 +1,120 @@
+"""Whose fault it is that copies of a sector differ, given which of them look as if never copied.
+
+A fill is no evidence for what a sector should hold; data are:
+
+- Do all copies that hold data hold the same, the filled ones were never copied. It does not matter how many they are.
+- Are all copies filled, with one thing or another, nothing tells which of them is right.
+- Do those that hold data differ among themselves, md's own choice among them counts, as everywhere where mirrors
+  differ. Who asked to have everything compared gets what more than half of them hold, or nothing.
+
+Where copies were never proven equal, a difference is what a crash leaves behind, and tells nothing about zeros beside
+it: md's choice stands, and is unproven. Nothing here reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.engine.health import Trust
+from raidfs.kernels.filled import DATA
+
+
+class CopyFault(IntEnum):
+    """What is found of one sector of one copy."""
+
+    NOTHING = 0
+    NEVER_COPIED = 1
+    WRONG = 2
+    OPEN = 3
+    """Filled, and nothing tells what should be there."""
+    IN_DISPUTE = 4
+    """It differs from others, and nothing tells which is right."""
+    NOTICED = 5
+    """The same, where nobody asked to have everything compared."""
+    BESIDE_STALE = 6
+    """Filled, and differs from others to which it was never proven equal."""
+    STALE = 7
+    """Differs from others to which it was never proven equal."""
+
+    @property
+    def trust(self) -> Trust:
+        """What is left of the trust in it."""
+        return _MEANING[self][0]
+
+    @property
+    def reason(self) -> str:
+        """One clause for `explain`."""
+        return _MEANING[self][1]
+
+    @property
+    def is_curable(self) -> bool:
+        """Whether the original of an image may hold something else."""
+        return self in (CopyFault.NEVER_COPIED, CopyFault.OPEN)
+
+
+_MEANING = {
+    CopyFault.NOTHING: (Trust.SURE, ""),
+    CopyFault.NEVER_COPIED: (Trust.NONE, "filled, and another copy holds data: this was never copied"),
+    CopyFault.WRONG: (Trust.NONE, "wrong, as most copies tell"),
+    CopyFault.OPEN: (Trust.DOUBTFUL, "filled, and the copies differ, but nothing tells what should be there"),
+    CopyFault.IN_DISPUTE: (Trust.DOUBTFUL, "the copies differ, and nothing tells which is right"),
+    CopyFault.NOTICED: (Trust.UNPROVEN, "the copies differ, which was seen by chance"),
+    CopyFault.BESIDE_STALE: (Trust.UNPROVEN, "filled, and the copies differ, which were never proven equal there"),
+    CopyFault.STALE: (Trust.UNPROVEN, "the copies differ, which were never proven equal there"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Testimony:
+    """Sectors whose copies differ, with all that is known of them; n sectors of c copies, md's own choice first.
+
+    Attributes:
+        content: int16 (c, n): copies with the same number are equal; -1: took no part.
+        kinds: uint8 (c, n): what is there, as `kernels.filled` names it; of any value where it took no part.
+        proven: bool (n,): the copies were proven equal there.
+    """
+
+    content: NDArray[np.int16]
+    kinds: NDArray[np.uint8]
+    proven: NDArray[np.bool_]
+
+
+def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
+    """Say what is wrong with each sector.
+
+    Args:
+        heard: the sectors.
+        check: everything is compared, so what is in dispute is not served; else only what looks filled is asked about,
+            and nothing is said of what a read might have served before it was asked.
+
+    Returns:
+        uint8 (c, n): `CopyFault` values.
+    """
+    content, usable = heard.content, heard.content >= 0
+    filled = usable & (heard.kinds != DATA)
+    holds = usable & ~filled
+    column = np.arange(content.shape[1])
+    first = content[np.argmax(holds, axis=0), column]
+    is_told = holds.any(axis=0) & ~(holds & (content != first)).any(axis=0)
+    n_equal = np.stack([((content == each) & holds).sum(axis=0) for each in content])
+    is_most = holds & (2 * n_equal > holds.sum(axis=0))
+    is_outvoted = is_most.any(axis=0) & ~is_told & check
+    is_open = ~is_told & ~is_outvoted
+    # whoever reads it without a check is led here by a filled first choice, or never: so any split of a read agrees
+    is_sure_to_be_asked = filled[np.argmax(usable, axis=0), column]
+
+    fault = np.zeros(content.shape, dtype=np.uint8)
+    fault[holds & is_open & (check | is_sure_to_be_asked)] = CopyFault.IN_DISPUTE if check else CopyFault.NOTICED
+    fault[filled] = CopyFault.NEVER_COPIED
+    fault[filled & is_open] = CopyFault.OPEN
+    fault[holds & ~is_most & is_outvoted] = CopyFault.WRONG
+    stale = ~heard.proven
+    fault[:, stale] = CopyFault.NOTHING
+    if check:
+        fault[usable & stale] = CopyFault.STALE
+    fault[filled & stale] = CopyFault.BESIDE_STALE
+    return fault

@@ -1,0 +1,370 @@
+"""A copy that looks as if it was never copied is believed only if the others agree: against the rule, by sector."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raidfs.array.description import State
+from raidfs.block import BlockSource, read_exact
+from raidfs.engine import scrutiny
+from raidfs.engine.account import account_of, health_runs
+from raidfs.engine.array_source import ArraySource
+from raidfs.engine.health import Policy, Trust
+from raidfs.extents import Extents
+from tests.engine.test_mirrors import (
+    CHUNK,
+    LAYOUTS,
+    NEAR2,
+    OFFSET2,
+    SECTOR,
+    START,
+    Bench,
+    bench,
+    every_layout,
+    pieces_of,
+    resized,
+)
+from tests.support.copy_fills import believed_copy
+from tests.support.fills import PATTERNS, filled, is_filled
+from tests.support.sources import BadSectors
+
+NEVER_COPIED = "filled, and another copy holds data: this was never copied"
+OPEN = "filled, and the copies differ, but nothing tells what should be there"
+IN_DISPUTE = "the copies differ, and nothing tells which is right"
+POLICIES = [Policy(), Policy(), Policy(check=True), Policy(doubtful=True), Policy(strict=True)]
+
+
+@contextmanager
+def opened(array: Bench, policy: Policy = Policy(), sources: list[BadSectors] | None = None) -> Iterator[ArraySource]:
+    there: list[BlockSource] = [*(array.sources() if sources is None else sources)]
+    source = ArraySource(array.description, list(zip(array.members, there, strict=True)), policy)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def read(array: Bench, policy: Policy = Policy()) -> tuple[bytes, Extents, dict[tuple[int, str], list[Any]]]:
+    """Read all; returns the bytes, what is withheld, and the ranges that were learned, by source and reason."""
+    with opened(array, policy) as source:
+        content, lost = read_exact(source, 0, source.size)
+        return content, lost, {(each.source, each.reason): list(each.extents) for each in source.learned}
+
+
+def write(array: Bench, at: int, block: bytes, among: Collection[int] | None = None) -> None:
+    """Write an array sector to all its copies, or to those with these numbers."""
+    (copies,) = [copies for start, copies in array.pieces if start == at]
+    for number, (role, offset) in enumerate(copies):
+        if among is None or number in among:
+            array.images[role][offset : offset + SECTOR] = block
+
+
+def block_of(random: Random) -> bytes:
+    """Draw what a sector holds: data, zeros, or text that a user repeated."""
+    kind = random.choice("rrrzp")
+    return (
+        random.randbytes(SECTOR) if kind == "r" else filled(random.choice(PATTERNS) if kind == "p" else b"\0", SECTOR)
+    )
+
+
+@st.composite
+def copies(draw: st.DrawFn) -> tuple[Bench, set[int]]:
+    """Draw an array with fills on some copies, some that differ, members that are missing; and unproven sectors."""
+    random = Random(draw(st.integers(0, 1 << 20)))
+    kind = draw(st.sampled_from([*LAYOUTS, None]))
+    if kind is None:
+        array = resized(*random.choice([(OFFSET2, NEAR2), (NEAR2, OFFSET2)]), random.randrange(0, 96) * SECTOR)
+    else:
+        array = bench(*kind, rows=draw(st.integers(3, 6)), chunk=random.choice([1024, 4096]))
+    unproven: set[int] = set()
+    if kind is not None and draw(st.booleans()):
+        low = random.randrange(array.description.size // SECTOR) * SECTOR
+        high = random.randint(low // SECTOR, array.description.size // SECTOR) * SECTOR
+        array.description = replace(array.description, unsynced=Extents.span(low, high))
+        unproven = set(range(low, high, SECTOR))
+    for at, places in array.pieces:
+        write(array, at, block_of(random))
+        if random.random() < 0.2:
+            write(array, at, random.randbytes(SECTOR), [random.randrange(len(places))])
+    for _ in range(draw(st.integers(1, 6))):
+        role = random.choice(sorted(array.images))
+        start = START + random.randrange((len(array.images[role]) - START) // SECTOR) * SECTOR
+        length = min(random.choice([1, 2, 8, 16]) * SECTOR, len(array.images[role]) - start)
+        array.images[role][start : start + length] = filled(random.choice(PATTERNS), length, random.randrange(64))
+    roles = sorted(array.images)
+    missing = draw(st.sets(st.sampled_from(roles), max_size=1)) if kind is not None else set()
+    array.bad = {
+        role: Extents([(offset, offset + SECTOR)])
+        for _, places in random.sample(array.pieces, draw(st.integers(0, 3)) if kind is not None else 0)
+        for role, offset in [random.choice(places)]
+    }
+    return array.without(missing), unproven
+
+
+def told_at_once(array: Bench) -> list[BadSectors]:
+    """The sources, with all bad places known: what reading finds would depend on what is read."""
+    sources = array.sources()
+    for source in sources:
+        read_exact(source, 0, source.size)
+    return sources
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), copies(), st.sampled_from(POLICIES))
+def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Bench, set[int]], policy: Policy) -> None:
+    array, unproven = drawn
+    serving = {member.role for member in array.members}
+    expected, worth = bytearray(), []
+
+    def held(role: int, offset: int) -> bytes | None:
+        is_bad = array.bad.get(role, Extents()).overlaps(offset, offset + SECTOR)
+        return None if is_bad or role not in serving else bytes(array.images[role][offset : offset + SECTOR])
+
+    for at, places in array.pieces:
+        blocks = [held(*place) for place in places]
+        health, block = believed_copy(blocks, is_proven=at not in unproven, check=policy.check)
+        worth.append(health)
+        expected += block if health <= policy.limit else bytes(SECTOR)
+    withheld = Extents([(at * SECTOR, (at + 1) * SECTOR) for at, each in enumerate(worth) if each > policy.limit])
+    size = array.description.size
+    if array.description.reshape is not None and (policy.doubtful or withheld):
+        return  # what old copies are good for then is another story
+    with opened(array, policy, told_at_once(array)) as source:
+        content, lost = read_exact(source, 0, size)
+        assert content == bytes(expected)
+        assert lost == withheld == source.known_losses(0, size)
+        runs = health_runs(source.sight.charts, 0, size)
+        found = [health for start, stop, health in runs for _ in range(start, stop, SECTOR)]
+        assert [each for each in found if each <= policy.limit] == [each for each in worth if each <= policy.limit]
+        assert account_of(source.sight.charts).total == size
+    edges = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=6))})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scrutiny, "UNIT", data.draw(st.sampled_from([512, 4096, 65536])))
+        with opened(array, policy, told_at_once(array)) as source:
+            for start, stop in data.draw(st.permutations(list(pairwise(edges)))):
+                there = content[start:stop], lost.clip(start, stop).shift(-start)
+                assert read_exact(source, start, stop - start) == there
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(LAYOUTS), st.booleans(), st.integers(0, 1 << 20))
+def test_more_fills_never_change_a_byte_that_is_still_served(
+    which: tuple[int, int, int], check: bool, seed: int
+) -> None:
+    """As long as one copy of each sector is what it was; withheld is only what was filled by its user."""
+    random, array = Random(seed), bench(*which, rows=4)
+    for at, _ in array.pieces:
+        write(array, at, block_of(random))
+    truth, spare = array.content(), {at: random.randrange(len(places)) for at, places in array.pieces}
+    for _ in range(3):
+        for at, places in random.sample(array.pieces, len(array.pieces) // 4):
+            among = [number for number in range(len(places)) if number != spare[at] and random.random() < 0.7]
+            write(array, at, filled(random.choice(PATTERNS), SECTOR, random.randrange(64)), among)
+        content, lost, _ = read(array, Policy(check=check))
+        for start, stop in Extents.span(0, len(truth)).difference(lost):
+            assert content[start:stop] == truth[start:stop]
+        for start, stop in lost:
+            for at in range(start, stop, SECTOR):
+                assert is_filled(truth[at : at + SECTOR])
+
+
+# One by one --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@every_layout
+def test_an_aborted_copy_is_not_believed_and_named(level: int, layout: int, disks: int, pattern: bytes) -> None:
+    array = bench(level, layout, disks)
+    truth, start = array.content(), START + CHUNK + SECTOR
+    length = len(array.images[1]) - start
+    array.images[1][start:] = filled(pattern, length)
+    held = [(offset, offset + SECTOR) for _, places in array.pieces for role, offset in places if role == 1]
+    named = Extents(held).clip(start, len(array.images[1]))
+    assert read(array, Policy(check=True)) == (truth, Extents(), {(1, NEVER_COPIED): list(named)})
+    content, lost, learned = read(array)
+    assert (content, lost) == (truth, Extents())
+    assert not Extents(learned.get((1, NEVER_COPIED), [])).difference(named)
+    first = Extents([(places[0][1], places[0][1] + SECTOR) for _, places in array.pieces if places[0][0] == 1])
+    assert not first.clip(start, len(array.images[1])).difference(Extents(learned.get((1, NEVER_COPIED), [])))
+
+
+@pytest.mark.parametrize("position", [0, 3 * CHUNK, 5 * CHUNK + SECTOR, 12 * 4 * CHUNK // 2])
+@pytest.mark.parametrize(("old", "new"), [(OFFSET2, NEAR2), (NEAR2, OFFSET2)])
+@pytest.mark.parametrize("role", [0, 1])
+def test_both_geometries_of_a_reshape(old: int, new: int, position: int, role: int) -> None:
+    array = resized(old, new, position)
+    truth = array.content()
+    array.images[role][START:] = bytes(len(array.images[role]) - START)
+    assert read(array)[:2] == (truth, Extents())
+    content, lost, learned = read(array, Policy(check=True))
+    assert (content, lost) == (truth, Extents())
+    assert {source for source, reason in learned if reason == NEVER_COPIED} == {role}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_a_reshape_left_at_its_old_place_is_compared_where_it_counts(number: int) -> None:
+    """Both new copies are gone, and one of the old ones was never copied."""
+    position = 4 * CHUNK
+    array = resized(OFFSET2, NEAR2, position)
+    truth, reshape = array.content(), array.description.reshape
+    assert reshape is not None
+    array.description = replace(array.description, reshape=replace(reshape, quiet=Extents.span(0, position)))
+    old = [copies for at, copies in pieces_of(10, OFFSET2, 4, 12 * CHUNK, CHUNK, START + 16 * CHUNK) if at < position]
+    for at, copies in enumerate(old):
+        for role, offset in copies:
+            array.images[role][offset : offset + SECTOR] = truth[at * SECTOR : (at + 1) * SECTOR]
+    (role, offset), new = old[9][number], array.pieces[9][1]
+    array.images[role][offset : offset + SECTOR] = bytes(SECTOR)
+    array.bad = {each: Extents.span(at, at + SECTOR) for each, at in new}
+    with opened(array, sources=told_at_once(array)) as source:
+        assert read_exact(source, 0, source.size) == (truth, Extents())
+    with opened(array, Policy(check=True), told_at_once(array)) as source:
+        assert read_exact(source, 0, source.size) == (truth, Extents())
+        named = [(each.source, list(each.extents)) for each in source.learned if each.reason == NEVER_COPIED]
+        assert named == [(role, [(offset, offset + SECTOR)])]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_replacement_is_a_copy_of_its_member(is_first: bool) -> None:
+    """The other role is missing: member and replacement are all that is left."""
+    array = bench(1, 0, 2)
+    truth, (member, _) = array.content(), array.description.members
+    recovered = 8 * CHUNK
+    replacement = replace(
+        member, path="new", state=State.REPLACEMENT, recovered_to=recovered, data_offset=0, new_data_offset=0
+    )
+    array.description = replace(array.description, members=(member, replacement))
+    images = [bytes(array.images[0]), truth[:recovered] + Random(1).randbytes(len(truth) - recovered)]
+    which = 0 if is_first else 1
+    offset = START if is_first else 0
+    image = bytearray(images[which])
+    image[offset + CHUNK : offset + 2 * CHUNK] = bytes(CHUNK)
+    images[which] = bytes(image)
+    with opened(array, Policy(check=True), [BadSectors(image) for image in images]) as source:
+        assert read_exact(source, 0, source.size) == (truth, Extents())
+        assert [(each.source, list(each.extents), each.reason) for each in source.learned] == [
+            (which, [(offset + CHUNK, offset + 2 * CHUNK)], NEVER_COPIED)
+        ]
+
+
+def test_zeros_that_both_copies_hold_are_judged_once() -> None:
+    array = bench(1, 0, 2)
+    for image in array.images.values():
+        image[:] = bytes(len(image))
+    sources = array.sources()
+    with opened(array, sources=sources) as source:
+        read_exact(source, 0, SECTOR)
+        for each in sources:
+            each.asked = Extents()
+        for start in range(0, source.size, 1024):
+            assert read_exact(source, start, 1024) == (bytes(1024), Extents())
+        assert source.learned == ()
+        assert not sources[1].asked  # the whole unit was judged with the first read
+
+
+def test_copies_that_hold_data_are_never_compared_unasked() -> None:
+    array = bench(10, NEAR2, 4)
+    sources = array.sources()
+    with opened(array, sources=sources) as source:
+        read_exact(source, 0, source.size)
+    assert not sources[1].asked
+    assert not sources[3].asked
+
+
+def test_all_filled_in_different_ways_is_doubtful() -> None:
+    array = bench(1, 0, 2)
+    write(array, SECTOR, bytes(SECTOR), [0])
+    write(array, SECTOR, filled(b"BaDbLoCk", SECTOR), [1])
+    _, lost, learned = read(array)
+    place = [(START + SECTOR, START + 2 * SECTOR)]
+    assert lost == Extents.span(SECTOR, 2 * SECTOR)
+    assert learned == {(0, OPEN): place, (1, OPEN): place}
+    content, lost, _ = read(array, Policy(doubtful=True))
+    assert (content[SECTOR : 2 * SECTOR], lost) == (bytes(SECTOR), Extents())
+
+
+def test_where_what_is_left_differs_the_fixed_choice_of_it_is_served_as_unproven() -> None:
+    array = bench(1, 0, 3)
+    write(array, SECTOR, bytes(SECTOR), [0])
+    array.spoil(2, START + SECTOR)
+    held = bytes(array.images[1][START + SECTOR : START + 2 * SECTOR])
+    content, lost, learned = read(array)
+    assert (content[SECTOR : 2 * SECTOR], lost) == (held, Extents())
+    noticed = "the copies differ, which was seen by chance"
+    assert set(learned) == {(0, OPEN), (1, noticed), (2, noticed)}
+    _, lost, learned = read(array, Policy(check=True))
+    assert lost == Extents.span(SECTOR, 2 * SECTOR)
+    assert set(learned) == {(0, OPEN), (1, IN_DISPUTE), (2, IN_DISPUTE)}
+
+
+@pytest.mark.parametrize(
+    ("disks", "expected"),
+    [(2, {0: IN_DISPUTE, 1: IN_DISPUTE}), (3, {1: "wrong, as most copies tell"})],
+)
+def test_check_compares_everything_and_most_copies_win(disks: int, expected: Mapping[int, str]) -> None:
+    array = bench(1, 0, disks)
+    truth = array.content()
+    array.spoil(1, START + 3 * SECTOR)
+    assert read(array) == (truth, Extents(), {})
+    content, lost, learned = read(array, Policy(check=True))
+    place = [(START + 3 * SECTOR, START + 4 * SECTOR)]
+    assert learned == dict.fromkeys(expected.items(), place)
+    assert lost == (Extents.span(3 * SECTOR, 4 * SECTOR) if disks == 2 else Extents())
+    assert disks == 2 or content == truth
+
+
+def test_zeros_beside_a_copy_that_was_never_proven_equal_are_served_as_unproven() -> None:
+    array = bench(1, 0, 2, unsynced=Extents.span(0, CHUNK))
+    write(array, 0, bytes(SECTOR), [0])
+    truth = array.content()
+    content, lost, learned = read(array)
+    assert (content, lost) == (truth, Extents())
+    reason = "filled, and the copies differ, which were never proven equal there"
+    assert learned == {(0, reason): [(START, START + SECTOR)]}
+    with opened(array, Policy(strict=True)) as source:
+        assert read_exact(source, 0, source.size)[1] == Extents.span(0, SECTOR)
+        assert account_of(source.sight.charts).unproven == SECTOR
+
+
+def test_what_fails_while_it_is_judged_is_learned() -> None:
+    array = bench(1, 0, 3)
+    truth = array.content()
+    array.images[0][START : START + 2 * SECTOR] = bytes(2 * SECTOR)
+    array.bad = {1: Extents.span(START, START + 1)}
+    with opened(array) as source:
+        assert read_exact(source, 0, source.size) == (truth, Extents())
+        assert {(each.source, each.trust, *each.extents) for each in source.learned} == {
+            (0, Trust.NONE, (START, START + 2 * SECTOR)),
+            (1, Trust.NONE, (START, START + 1)),
+        }
+
+
+def test_what_one_copy_holds_alone_is_believed() -> None:
+    array = bench(10, NEAR2, 4).without([1])
+    array.images[0][START:] = bytes(len(array.images[0]) - START)
+    content, lost, learned = read(array)
+    assert (content, lost, learned) == (array.content(), Extents(), {})
+
+
+def test_copies_are_numbered_by_place_not_by_source() -> None:
+    """A large chunk is judged in slices of several symbols at the same height."""
+    chunk = 4 * scrutiny.UNIT
+    array = bench(10, NEAR2, 3, rows=2, chunk=chunk)
+    truth = array.content()
+    for role in range(3):
+        middle = START + role * 2 * SECTOR + 3 * scrutiny.UNIT
+        array.images[role][middle : middle + SECTOR] = bytes(SECTOR)
+    for start in (2 * chunk, 0, chunk):
+        with opened(array) as source:
+            assert read_exact(source, start, chunk) == (truth[start : start + chunk], Extents())
+    assert np.frombuffer(read(array)[0], np.uint8).tobytes() == truth

@@ -1,0 +1,55 @@
+"""What is to be believed of copies of a sector that differ, some of which look as if never copied, by the rule.
+
+Nothing here is raidfs's; healths and trusts are numbers as in `tests.support.worth`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.support.fills import is_filled
+from tests.support.worth import DOUBTFUL, GOOD, LOST, NOT_PROVEN, NOT_SURE, NOTHING, REBUILT, SECTOR, SURE, UNPROVEN
+
+_HEALTH = {SURE: GOOD, NOT_PROVEN: UNPROVEN, NOT_SURE: DOUBTFUL}
+
+
+def believed_copy(copies: Sequence[bytes | None], *, is_proven: bool, check: bool) -> tuple[int, bytes]:
+    """Return what a sector is worth, and what it holds then.
+
+    Args:
+        copies: content of each, md's own choice first; None: it is not there.
+        is_proven: whether they were ever proven equal.
+        check: whether everything is compared, or only what looks filled is asked about.
+    """
+    left = _trusts(copies, is_proven=is_proven, check=check)
+    for trust, health in _HEALTH.items():
+        for number, (block, mine) in enumerate(zip(copies, left, strict=True)):
+            is_copy = number > 0
+            worst = max(mine, NOT_PROVEN if is_copy and not is_proven else SURE)
+            if block is not None and worst <= trust:
+                return (REBUILT if is_copy and health == GOOD else health), block
+    return LOST, bytes(SECTOR)
+
+
+def _trusts(copies: Sequence[bytes | None], *, is_proven: bool, check: bool) -> list[int]:
+    """Say what is left of the trust in each copy."""
+    there = [block for block in copies if block is not None]
+    if len(set(there)) < 2:
+        return [NOTHING if block is None else SURE for block in copies]
+    fills = {block for block in there if is_filled(block)}
+    data = Counter(block for block in there if block not in fills)
+    winner = next((block for block, n in data.items() if 2 * n > data.total() and (check or len(data) == 1)), None)
+
+    def left(block: bytes | None) -> int:
+        if block is None:
+            return NOTHING
+        if not is_proven:
+            return NOT_PROVEN if check or block in fills else SURE
+        if winner is not None:
+            return SURE if block == winner else NOTHING
+        if block in fills or check:
+            return NOT_SURE
+        return NOT_PROVEN if there[0] in fills else SURE
+
+    return [left(block) for block in copies]
