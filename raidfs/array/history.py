@@ -13,6 +13,10 @@ from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import MemberClaim
 
 
+NEVER_COUNT = (-1, 0)
+"""Levels whose superblocks are never written again: linear and RAID0."""
+
+
 def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
     """Say that members of a RAID10 left while it was reshaped to what it is (or becomes) now, one sentence; or ''.
 
@@ -29,6 +33,23 @@ def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
                 f"{first.events}), and Linux is known to move a RAID10 wrongly after that"
             )
     return ""
+
+
+def created_over(reference: Claimed) -> list[Finding]:
+    """Name an array with redundancy that was created and never ran: it may lie over an older one.
+
+    `mdadm --create --assume-clean` writes such superblocks, and is what people try on an array that no longer comes up.
+    What they say of level, chunk, order and offsets is then a guess of whoever typed it.
+    """
+    claim = reference.claim
+    if claim.events or claim.level in NEVER_COUNT or claim.resync_offset is not None or claim.reshape is not None:
+        return []
+    text = (
+        "the array was created without building its redundancy (mdadm --create --assume-clean), and never ran since: if "
+        "it lies over an older array, level, chunk, order and offsets may be wrong, and so may be every byte; check files "
+        "before you trust them"
+    )
+    return [Finding(Severity.WARNING, "array", text)]
 
 
 def turned_back(reference: Claimed, others: Sequence[Claimed]) -> list[Finding]:

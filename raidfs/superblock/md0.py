@@ -112,14 +112,14 @@ def _check(record: Record, notes: Notes, at: int, size: int) -> None:
         notes.refuse(f"minor_version is {minor}; raidfs knows {NOT_RESHAPING} and {RESHAPING}")
     notes.check_level("level", level)
     if not 0 < raid_disks <= N_DESCRIPTORS:
-        notes.warn(f"raid_disks is {raid_disks}, which is impossible (1 to {N_DESCRIPTORS})")
+        notes.refuse(f"raid_disks is {raid_disks}, which is impossible (1 to {N_DESCRIPTORS})")
     if level in STRIPED_LEVELS and record.number("chunk_size") == 0:
         notes.warn(f"chunk_size is 0, which level {level} cannot have")
     if _is_reshaping(record):
         notes.check_level("new_level", record.number("new_level"))
         delta_disks = record.number("delta_disks")
         if not 0 < raid_disks - delta_disks <= N_DESCRIPTORS:
-            notes.warn(f"delta_disks is {delta_disks} with raid_disks {raid_disks}, which is impossible")
+            notes.refuse(f"delta_disks is {delta_disks} with raid_disks {raid_disks}, which is impossible")
     number = _this_disk(record).number("number")
     if number >= N_DESCRIPTORS:
         notes.warn(f"this_disk.number is {number}, which is impossible (0 to {N_DESCRIPTORS - 1})")

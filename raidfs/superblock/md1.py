@@ -148,7 +148,7 @@ def _check_shape(record: Record, notes: Notes) -> None:
     level, raid_disks = record.number("level"), record.number("raid_disks")
     notes.check_level("level", level)
     if not 0 < raid_disks <= MAX_ROLES:
-        notes.warn(f"raid_disks is {raid_disks}, which is impossible")
+        notes.refuse(f"raid_disks is {raid_disks}, which is impossible (1 to {MAX_ROLES})")
     if level in STRIPED_LEVELS and record.number("chunksize") == 0:
         notes.warn(f"chunksize is 0, which level {level} cannot have")
     if level not in (LINEAR, RAID0) and record.number("size") == 0:
@@ -157,7 +157,7 @@ def _check_shape(record: Record, notes: Notes) -> None:
         delta_disks = record.number("delta_disks")
         notes.check_level("new_level", record.number("new_level"))
         if not 0 < raid_disks - delta_disks <= MAX_ROLES:
-            notes.warn(f"delta_disks is {delta_disks} with raid_disks {raid_disks}, which is impossible")
+            notes.refuse(f"delta_disks is {delta_disks} with raid_disks {raid_disks}, which is impossible")
         if record.number("new_level") in STRIPED_LEVELS and record.number("new_chunk") == 0:
             notes.warn(f"new_chunk is 0, which level {record.number('new_level')} cannot have")
     odd = sorted({role for role in _roles(record) if role >= _FIRST_NO_ROLE and role not in _SPECIAL_ROLES})
@@ -264,14 +264,16 @@ def _last_reshape(record: Record) -> ReshapeClaim | None:
 
 
 def _reshape_fields(record: Record) -> ReshapeClaim:
-    delta_disks = record.number("delta_disks")
+    delta_disks, runs = record.number("delta_disks"), _declares(record, Feature.RESHAPE_ACTIVE)
+    # what says so is gone at the end; the field that says how data moved is not
+    moves_back = _declares(record, Feature.RESHAPE_BACKWARDS) if runs else record.number("new_offset") > 0
     return ReshapeClaim(
         position=record.quantity("reshape_position"),
         delta_disks=delta_disks,
         new_level=record.number("new_level"),
         new_layout=record.number("new_layout"),
         new_chunk_size=record.quantity("new_chunk"),
-        backwards=delta_disks < 0 or (delta_disks == 0 and _declares(record, Feature.RESHAPE_BACKWARDS)),
+        backwards=delta_disks < 0 or (delta_disks == 0 and moves_back),
         new_offset=_new_offset(record),
     )
 

@@ -417,3 +417,13 @@ def test_the_level_after_a_reshape_is_not_in_force_yet(new_level: int) -> None:
 def test_a_level_that_no_reshape_leads_to_makes_all_doubtful(new_level: int) -> None:
     description = assemble(members(reshape=replace(GROWTH, new_level=new_level))).description
     assert description.withheld.startswith(f"new_level is {new_level} in a reshape of level 5")
+
+
+def test_an_array_that_was_created_over_another_one_may_be_all_wrong() -> None:
+    def told(**changes: Any) -> list[str]:
+        return [each.message for each in assemble(members(4, **changes)).findings if "--assume-clean" in each.message]
+
+    assert len(told(events=0)) == 1
+    assert not told(events=1)
+    assert not told(events=0, resync_offset=0)
+    assert not told(events=0, level=0)

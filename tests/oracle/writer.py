@@ -68,7 +68,7 @@ class Simulation:
         self.array_uuid = self.random.randbytes(16)
         self.members: list[SimulatedMember] = []
         self.roles: dict[int, SimulatedMember] = {}
-        self.events = 0
+        self.events = 1
         self.resync_offset: int | None = None
         self.bitmap: Bitmap | None = None
         self.ppl_size = 0
