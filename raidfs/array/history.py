@@ -12,7 +12,6 @@ from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import MemberClaim
 
-
 NEVER_COUNT = (-1, 0)
 """Levels whose superblocks are never written again: linear and RAID0."""
 
