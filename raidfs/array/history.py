@@ -44,9 +44,9 @@ def created_over(reference: Claimed) -> list[Finding]:
     if claim.events or claim.level in NEVER_COUNT or claim.resync_offset is not None or claim.reshape is not None:
         return []
     text = (
-        "the array was created without building its redundancy (mdadm --create --assume-clean), and never ran since: if "
-        "it lies over an older array, level, chunk, order and offsets may be wrong, and so may be every byte; check files "
-        "before you trust them"
+        "the array was created without building its redundancy (mdadm --create --assume-clean) and never ran since: "
+        "if it lies over an older one, level, chunk, order and offsets may be wrong, and so may be every byte; check "
+        "files before you trust them"
     )
     return [Finding(Severity.WARNING, "array", text)]
 
