@@ -12,12 +12,13 @@ import click
 
 from raidfs.cli.daemon import Announce, run_in_background
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
-from raidfs.cli.session import OpenArray, open_array, open_every_array
+from raidfs.cli.session import ANOTHER, OpenArray, open_array, open_every_array
 from raidfs.cli.showing import folder_names, ready_text, view_of
 from raidfs.engine.health import Policy
 from raidfs.errors import OutputError, UsageError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
 from raidfs.fuse.options import KNOWN, MountOptions, parse_options
+from raidfs.report.text import sentence
 from raidfs.view.build import ArrayView, build_forest, build_tree
 from raidfs.view.howto import Reader
 from raidfs.view.node import Directory
@@ -118,7 +119,8 @@ def serve_arrays(
         told = [
             ready_text(*each, reader, mountpoint if every else None) for each in zip(arrays, views, places, strict=True)
         ]
-        announce("\n".join(told))
+        left_out = [sentence(each) for each in arrays[0].findings if each.subject == ANOTHER]
+        announce("\n".join([*told, *left_out]))
 
     try:
         serve(prepare, mountpoint, options, ready)

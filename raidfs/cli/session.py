@@ -20,7 +20,10 @@ from raidfs.errors import RaidfsError
 from raidfs.finding import Finding, Severity
 from raidfs.image.patient import TimedSource
 
-__all__ = ["OpenArray", "open_array", "open_every_array"]
+__all__ = ["ANOTHER", "OpenArray", "open_array", "open_every_array"]
+
+ANOTHER = "another array"
+"""Subject of findings about an array beside this one."""
 
 
 @contextmanager
@@ -71,7 +74,7 @@ def open_every_array(paths: Sequence[str], options: Options = Options()) -> Iter
                 refused.append(error)
         if not decided:
             raise refused[0]
-        left_out = [Finding(Severity.WARNING, "array", f"another array is left out: {error}") for error in refused]
+        left_out = [Finding(Severity.WARNING, ANOTHER, f"another array is left out: {error}") for error in refused]
         arrays = [_open(each, left_out) for each in decided]
         for array in arrays:
             array.assert_unchanged()

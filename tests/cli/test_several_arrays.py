@@ -131,6 +131,7 @@ def test_an_export_of_one_of_several_needs_a_choice(
     assert "no array here has the uuid or name 'ffffffff'" in capsys.readouterr().err
 
 
+@pytest.mark.fuse
 def test_an_array_that_cannot_be_assembled_is_left_out_and_named(
     disks: tuple[list[str], dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +145,11 @@ def test_an_array_that_cannot_be_assembled_is_left_out_and_named(
         for array in arrays:
             said = [finding.message for finding in array.findings]
             assert any(each.startswith(f"another array is left out: {tmp_path}/odd.img: ") for each in said)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    done = raidfs("mount", "--all", *paths, tmp_path / "odd.img", tree)
+    assert raidfs("umount", tree).returncode == 0
+    assert f"another array is left out: {tmp_path}/odd.img: " in done.stdout
     with pytest.raises(UnsupportedMetadata), open_every_array([str(tmp_path / "odd.img")]):
         pass
     assert main(["mount", "--all", "--uuid", "1234", *paths, str(tmp_path)]) == 2
