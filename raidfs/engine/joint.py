@@ -54,20 +54,19 @@ def joint_codewords(
         return None
     old = codewords_of(before_section(description), members, redundancy)
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
-    touched = touched_rows(description)
-    written = recorded_rows(description)
+    recorded = written = recorded_rows(description)
     if reshape.front is not None:
         # what is not proven to be written has its flaw, where the data were asked
         stripe, chunk = reshape.after.stripe_size, reshape.after.chunk_size
         rows = Extents.span(section.array_start // stripe * chunk, -(-section.array_stop // stripe) * chunk)
-        written = written.union(touched.intersection(rows))
+        written = written.union(touched_rows(description).intersection(rows))
     component_stop = before_section(description).zone.component_stop
 
     def left(member: Member) -> Extents:
-        """What the reshape certainly left alone: an old copy that may have been overwritten is none."""
+        """What the reshape left alone; of what it may have rewritten without record the flaws tell."""
         everything = Extents.span(member.data_offset, member.data_offset + component_stop)
         is_new = member.past is None and (member.role or 0) < reshape.after.raid_disks
-        return everything.difference(touched.shift(member.new_data_offset)) if is_new else everything
+        return everything.difference(recorded.shift(member.new_data_offset)) if is_new else everything
 
     after = _regrouped(new, size // new.size, symbol_size)
     after = _with_held(after, members, lambda member: written.shift(member.new_data_offset))

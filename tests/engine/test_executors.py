@@ -18,6 +18,7 @@ from raidfs.block import BlockSource, MemorySource, read_exact
 from raidfs.cli.opening import Options
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine import array_source
+from raidfs.engine.account import account_of
 from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
@@ -27,6 +28,7 @@ from tests.support.contract import assert_contract
 from tests.support.crashes import Damaged, arrays
 from tests.support.nowait import answers_at_once
 from tests.support.samples import EXACT, sample
+from tests.support.scenes import as_recorded
 from tests.support.worth import SECTOR, healths
 
 
@@ -44,11 +46,12 @@ def save(damaged: Damaged, folder: Path) -> list[str]:
 @contextmanager
 def both(array: OpenArray, policy: Policy = Policy()) -> Iterator[tuple[ArraySource, ArraySource]]:
     """The array over its files, and over the same bytes in memory, which only the plan in Python can read."""
-    fast = ArraySource(array.description, array.serving, policy)
+    description = as_recorded(array.description)
+    fast = ArraySource(description, array.serving, policy)
     memory: list[tuple[Member, BlockSource]] = [
         (member, MemorySource(Path(image.path).read_bytes())) for member, image in array.serving
     ]
-    slow = ArraySource(array.description, memory, policy)
+    slow = ArraySource(description, memory, policy)
     try:
         yield fast, slow
     finally:
@@ -83,7 +86,7 @@ def test_what_the_superblocks_tell_is_served_as_it_is(
         assert read_exact(slow, 0, slow.size) == (content, lost)
         assert fast.known_losses(0, fast.size) == slow.known_losses(0, slow.size) == lost
         withheld = expected > Health.UNPROVEN
-        account = array.account()
+        account = account_of(fast.sight.charts)
         assert account.lost + account.doubtful == int(withheld.sum())
         assert account.lost <= int((expected == Health.LOST).sum())  # old copies, and members that left, may hold some
         assert lost.total == int(withheld.sum())

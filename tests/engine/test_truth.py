@@ -67,7 +67,8 @@ def test_what_is_served_is_true_and_what_can_be_had_is_served(data: st.DataObjec
         found = per_byte(array)
         sure = expected <= Health.UNPROVEN
         assert np.array_equal(found[sure], expected[sure])
-        assert (found[~sure] > Health.UNPROVEN).all()  # old copies behind a reshape position make some doubtful
+        # old copies behind a reshape position make some doubtful; what is withheld anyway is not read, nor found bad
+        assert (found[~sure] > min(Health.UNPROVEN, policy.limit)).all()
         withheld = found > policy.limit
         assert np.array_equal(mask_of(lost, array.size), withheld)
         assert array.known_losses(0, array.size) == lost

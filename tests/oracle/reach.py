@@ -8,8 +8,8 @@ took them over: the old places keep what was copied, and later writes go to the 
     behind the position                now = then: sure where nobody can have written since, else doubtful
     ahead of the position              now is then; whatever lies at the new places is not used
 
-A place that the reshape may have rewritten beyond its recorded position is doubtful where it is the only one for what
-lies ahead; as a copy of what lies behind it does not count.
+A place that the reshape may have rewritten beyond its recorded position is doubtful, be it the only one for what lies
+ahead or a copy of what lies behind.
 
 An equation has the class of its cell; a parity cell is no better than the redundancy at its height. A byte's class is
 the lowest one at which the equations of that class and better ones determine it.
@@ -130,7 +130,7 @@ class Pattern:
                 told = self.cells[source * len(self.stripes) + slot]
                 terms, own = self._terms(slot, role), self.group.slots[slot][0]
                 is_copy = side == NEW and own == OLD
-                if not terms or told == NOTHING or own > side or (is_copy and told & AT_RISK):
+                if not terms or told == NOTHING or own > side:
                     continue
                 trust = max(told % FAILING, DOUBTFUL if told & AT_RISK else SURE)
                 is_data = role in stripe.data

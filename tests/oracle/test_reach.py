@@ -157,7 +157,7 @@ def test_what_is_reached_is_the_truth(crashed: Crashed) -> None:
             for symbol, unknown, side in here.pattern.wanted:
                 start = here.array_start(symbol)
                 assert (unknown in solved[side]) == (found[start // SECTOR] <= BY_OTHERS[trust])
-                is_told = trust < DOUBTFUL or not (crashed.written or (crashed.is_torn and side == OLD))
+                is_told = trust < DOUBTFUL or not (crashed.written or crashed.is_torn)
                 if unknown in solved[side] and is_told:
                     assert solved[side][unknown] == array.truth[start : start + SECTOR]
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raidfs.array.description import Member
+from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
@@ -126,10 +126,7 @@ class Scene:
             paths = [str(image) for image in self.images.values()]
             options = Options(mapfiles=tuple(self._maps), policy=policy, patience=_PATIENCE)
             array = stack.enter_context(open_array(paths, options))
-            description = array.description
-            if description.reshape is not None and not asks_data:
-                told = replace(description.reshape, front=None, quiet=self.quiet or description.reshape.quiet)
-                description = replace(description, reshape=told)
+            description = array.description if asks_data else as_recorded(array.description, self.quiet)
             sources: list[tuple[Member, BlockSource]] = [*array.serving]
             if any(self.damage.failing.values()):
                 sources = [
@@ -167,6 +164,14 @@ class Scene:
         reshape = Reshape(found.geometry, found.after, found.component_size, found.position, found.backwards, offsets)
         low, high = sorted(end // found.after.data_disks for end in (found.position, furthest(reshape)))
         return replace(found, at_risk=(low, high))
+
+
+def as_recorded(description: ArrayDescription, quiet: Extents = Extents()) -> ArrayDescription:
+    """What superblocks and the kernel's rule say of a reshape, whatever the data do; quiet: what nobody wrote to."""
+    reshape = description.reshape
+    if reshape is None:
+        return description
+    return replace(description, reshape=replace(reshape, front=None, quiet=quiet or reshape.quiet))
 
 
 def _cut_short(member: Path, folder: Path, size: int) -> Path:
