@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
 from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
-from raidfs.array.history import created_over, failed_underway, turned_back
+from raidfs.array.history import created_over, degraded_since, failed_underway, turned_back
 from raidfs.array.past import proven_of
 from raidfs.array.reshaping import alternatives_of, quiet_of, shapes_of
 from raidfs.array.seats import is_current_journal, seat_members
@@ -98,7 +98,7 @@ def _assembled(
     findings += said
     foreign, said = _foreigners([each for each in claimed if each not in chosen])
     members, findings = [*members, *foreign], [*findings, *said]
-    findings += [*created_over(reference), *turned_back(reference, chosen)]
+    findings += [*created_over(reference), *degraded_since(reference), *turned_back(reference, chosen)]
     findings += _later_level(claim)
     findings += _unknown_sizes(members, told, component_size)
     description = ArrayDescription(

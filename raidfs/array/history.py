@@ -12,6 +12,7 @@ from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import MemberClaim
 
+RAID10 = 10
 NEVER_COUNT = (-1, 0)
 """Levels whose superblocks are never written again: linear and RAID0."""
 
@@ -20,7 +21,8 @@ def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
     """Say that members of a RAID10 left while it was reshaped to what it is (or becomes) now, one sentence; or ''.
 
     Linux fails members of a RAID10 that it itself writes beyond the end of, and goes on without them from wrong places:
-    real arrays whose data were whole only on those that it threw out. So what was moved after they left is not sure.
+    real arrays whose data were whole only on those that it threw out. So what was moved after they left is not sure,
+    be they here or not.
     """
     before, now = shapes_of(first)
     if not before.moves_exactly:
@@ -31,7 +33,29 @@ def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
                 f"a member left at position {reshape.position} of the reshape (events {claim.events}, now "
                 f"{first.events}), and Linux is known to move a RAID10 wrongly after that"
             )
+    failed = sorted({*range(first.raid_disks)}.difference(first.device_roles))
+    if now is not None and failed:
+        return (
+            f"a member has failed (role {failed[0]}) while the reshape runs, or before, and Linux is known to move a "
+            "RAID10 wrongly after that"
+        )
     return ""
+
+
+def degraded_since(reference: Claimed) -> list[Finding]:
+    """Name a RAID10 that was reshaped once and lacks a member: it may have been moved wrongly; see `failed_underway`.
+
+    When the member left is nowhere to be read, so this is no reason to withhold anything.
+    """
+    claim = reference.claim
+    failed = sorted({*range(claim.raid_disks)}.difference(claim.device_roles))
+    if claim.level != RAID10 or claim.reshape is not None or claim.last_reshape is None or not failed:
+        return []
+    text = (
+        f"role {failed[0]} has failed, and the array was reshaped once: if that was while it was reshaped, Linux is "
+        "known to have moved data wrongly after it; give the members that left, too, and check files before you trust them"
+    )
+    return [Finding(Severity.WARNING, "array", text)]
 
 
 def created_over(reference: Claimed) -> list[Finding]:
