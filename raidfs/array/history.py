@@ -53,7 +53,8 @@ def degraded_since(reference: Claimed) -> list[Finding]:
         return []
     text = (
         f"role {failed[0]} has failed, and the array was reshaped once: if that was while it was reshaped, Linux is "
-        "known to have moved data wrongly after it; give the members that left, too, and check files before you trust them"
+        "known to have moved data wrongly after it; give the members that left, too, and check files before you trust "
+        "them"
     )
     return [Finding(Severity.WARNING, "array", text)]
 
