@@ -74,12 +74,14 @@ def test_what_cannot_be_read_is_a_hole_that_the_map_names(members: Faulty, tmp_p
     members.fail(third, every=5)
     code, said, complaint = ended(start("export", "--map", map_file, *members.paths, image))
     found = parse_mapfile(map_file.read_bytes(), "map").blocks
-    lost = found[Status.BAD]
-    assert lost
-    assert lost == Extents.span(0, len(truth(CASE))).difference(found[Status.FINISHED])
-    assert_exported(image, lost)
+    withheld = [extents for status, extents in found.items() if status is not Status.FINISHED and extents]
+    holes = Extents().union(*withheld)  # lost, or doubtful where an old copy is left
+    assert holes
+    assert holes == Extents.span(0, len(truth(CASE))).difference(found[Status.FINISHED])
+    assert_exported(image, holes)
     assert (code, complaint) == (4, "")
-    assert f"({lost.total} bytes) lost, left as holes" in said
+    assert all(f"({extents.total} bytes) " in said for extents in withheld)
+    assert "left as holes" in said
 
 
 def test_an_export_goes_on_without_a_member_that_vanishes(members: Faulty, tmp_path: Path) -> None:
