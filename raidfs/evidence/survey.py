@@ -40,6 +40,7 @@ class Survey:
         old_page: int64 (k, n): the same for the old geometry.
         old_place: int64 (k, n): row in which the new page has its old place; NOWHERE: none that could be read.
         new_place: int64 (k, n): row in which the old page has its new place; NOWHERE as well.
+        old_row, new_row: the same whether they could be read or not.
         at_old_place: uint64 (k, n): content there.
         at_new_place: uint64 (k, n): content there.
         is_same: bool (k, n): new and old page are one page: its old place is its new one.
@@ -59,6 +60,8 @@ class Survey:
     old_page: Numbers
     old_place: Numbers
     new_place: Numbers
+    old_row: Numbers
+    new_row: Numbers
     at_old_place: Ids
     at_new_place: Ids
     is_same: Flags
@@ -70,8 +73,12 @@ NOWHERE = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, eq=False)
 class _Counterparts:
-    """The other places of the cells of some rows: their rows, roles, contents and samples; (k, n) each."""
+    """The other places of the cells of some rows: their rows, roles, contents and samples; (k, n) each.
 
+    `place` is the row where it could be read.
+    """
+
+    row: Numbers
     place: Numbers
     role: Numbers
     pages: Sampled
@@ -113,6 +120,8 @@ class Surveyor:
             old_page=old_page,
             old_place=old.place,
             new_place=new.place,
+            old_row=old.row,
+            new_row=new.row,
             at_old_place=old.pages.ids,
             at_new_place=new.pages.ids,
             is_same=(new_page >= 0) & (old.place == rows[:, None]) & (old.role == np.arange(n)),
@@ -142,18 +151,19 @@ class Surveyor:
 
     def _counterparts(self, page: Numbers, cell_of: Callable[[Numbers], tuple[Numbers, Numbers]]) -> _Counterparts:
         """Find and read the other places of pages; int64 (k, n)."""
-        place = np.full(page.shape, NOWHERE, dtype=np.int64)
+        row = np.full(page.shape, NOWHERE, dtype=np.int64)
         role = np.full(page.shape, -1, dtype=np.int64)
         ids = np.zeros(page.shape, dtype=np.uint64)
         samples = np.zeros((*page.shape, N_SAMPLES), dtype=np.uint8)
         wanted = (page >= 0) & (page < self._window.n_pages)
-        role[wanted], place[wanted] = cell_of(page[wanted])
+        role[wanted], row[wanted] = cell_of(page[wanted])
+        place = row.copy()
         for each in np.unique(role[wanted]).tolist():
             mine = role == each
             found, readable = self._reader.contents(each, place[mine])
             ids[mine], samples[mine] = found.ids, found.samples
             place[mine] = np.where(readable, place[mine], NOWHERE)
-        return _Counterparts(place, role, Sampled(ids, samples))
+        return _Counterparts(row, place, role, Sampled(ids, samples))
 
 
 _ALIKE = 0.4

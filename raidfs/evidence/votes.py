@@ -177,13 +177,14 @@ def _twins(survey: Survey, occurs: _Occurrences, page: Numbers, content: Ids, pl
     """Tell which cells are equal to their counterpart, and to nothing else.
 
     Where two rows exchange pages, some being in the one by their new place and in the other by their old one and some
-    the other way round, what both rows hold may be parity of the others: it tells nothing.
+    the other way round, what both rows hold may be parity of the others: it tells nothing. Nor does it where one of
+    these pages is on a member that is not here.
     """
     rows = np.broadcast_to(survey.rows[:, None], survey.ids.shape)
     others, where = occurs.elsewhere(survey.ids, rows)
     equal = (page >= 0) & survey.known & survey.varied & (place != NOWHERE) & (survey.ids == content)
     alone: NDArray[np.bool_] = (others == 0) | ((others == 1) & (where == place))
-    reverse = survey.new_place if place is survey.old_place else survey.old_place
+    reverse = survey.new_row if place is survey.old_place else survey.old_row
     exchanged = (reverse[:, None, :] == place[:, :, None]).any(axis=2)
     found: Flags = equal & alone & ~survey.is_same & (survey.ids != 0) & ~exchanged
     return found
