@@ -25,59 +25,26 @@ proven a disagreement is what a crash leaves behind, and tells nothing about zer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.engine.health import Trust
+from raidfs.engine.fault import Fault
 from raidfs.kernels.filled import CONSTANT, DATA
 from raidfs.kernels.syndrome import AGREES, NOBODY, UNCHECKED
 
-
-class Fault(IntEnum):
-    """What is found of one sector of one member."""
-
-    NOTHING = 0
-    NEVER_COPIED = 1
-    WRONG = 2
-    OPEN = 3
-    """Filled, but so are others."""
-    IN_DISPUTE = 4
-    """A sector of a row in which something is wrong, nobody knows what; no byte of it is certain."""
-    NOTICED = 5
-    """The same, where nobody asked to have every row compared."""
-    BESIDE_STALE = 6
-    """Filled, in a row whose parity was never proven and disagrees."""
-    STALE = 7
-    """Of a row whose parity was never proven and disagrees."""
-    BESIDE_WRONG = 8
-    """Filled, in a row of which both parities name another member."""
-
-    @property
-    def trust(self) -> Trust:
-        """What is left of the trust in it."""
-        return _MEANING[self][0]
-
-    @property
-    def reason(self) -> str:
-        """One clause for `explain`."""
-        return _MEANING[self][1]
-
-
-_MEANING = {
-    Fault.NOTHING: (Trust.SURE, ""),
-    Fault.NEVER_COPIED: (Trust.NONE, "filled, and parity disagrees: this was never copied"),
-    Fault.WRONG: (Trust.NONE, "wrong, as both parities tell"),
-    Fault.OPEN: (Trust.DOUBTFUL, "filled, and parity disagrees, but other members are filled there, too"),
-    Fault.IN_DISPUTE: (Trust.DOUBTFUL, "the row disagrees with its parity, and nothing tells which member is wrong"),
-    Fault.NOTICED: (Trust.UNPROVEN, "the row disagrees with its parity, which was seen by chance"),
-    Fault.BESIDE_STALE: (Trust.UNPROVEN, "filled, and parity disagrees, which was never proven there"),
-    Fault.BESIDE_WRONG: (Trust.UNPROVEN, "filled, in a row in which both parities name another member as wrong"),
-    Fault.STALE: (Trust.UNPROVEN, "parity disagrees, which was never proven there"),
+REASONS = {
+    Fault.NEVER_COPIED: "filled, and parity disagrees: this was never copied",
+    Fault.WRONG: "wrong, as both parities tell",
+    Fault.OPEN: "filled, and parity disagrees, but other members are filled there, too",
+    Fault.IN_DISPUTE: "the row disagrees with its parity, and nothing tells which member is wrong",
+    Fault.NOTICED: "the row disagrees with its parity, which was seen by chance",
+    Fault.BESIDE_STALE: "filled, and parity disagrees, which was never proven there",
+    Fault.BESIDE_WRONG: "filled, in a row in which both parities name another member as wrong",
+    Fault.STALE: "parity disagrees, which was never proven there",
 }
+"""One clause each for `explain`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,11 +136,3 @@ def _has_rival(heard: Hearing, filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
     looks_honest = ~filled[role, column] | (heard.kinds[role, column] == CONSTANT)
     found: NDArray[np.bool_] = pair & looks_honest
     return found
-
-
-def runs_of(fault: NDArray[np.uint8]) -> Iterator[tuple[Fault, int, int]]:
-    """Yield (fault, first, behind last) of each run of sectors with the same fault; uint8 (n,). Those without: not."""
-    cuts = np.concatenate(([0], np.flatnonzero(np.diff(fault)) + 1, [len(fault)]))
-    for first, last in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        if last > first and fault[first] != Fault.NOTHING:
-            yield Fault(int(fault[first])), first, last

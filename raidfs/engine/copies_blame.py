@@ -14,58 +14,23 @@ it: md's choice stands, and is unproven. Nothing here reads.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.engine.health import Trust
+from raidfs.engine.fault import Fault
 from raidfs.kernels.filled import DATA
 
-
-class CopyFault(IntEnum):
-    """What is found of one sector of one copy."""
-
-    NOTHING = 0
-    NEVER_COPIED = 1
-    WRONG = 2
-    OPEN = 3
-    """Filled, and nothing tells what should be there."""
-    IN_DISPUTE = 4
-    """It differs from others, and nothing tells which is right."""
-    NOTICED = 5
-    """The same, where nobody asked to have everything compared."""
-    BESIDE_STALE = 6
-    """Filled, and differs from others to which it was never proven equal."""
-    STALE = 7
-    """Differs from others to which it was never proven equal."""
-
-    @property
-    def trust(self) -> Trust:
-        """What is left of the trust in it."""
-        return _MEANING[self][0]
-
-    @property
-    def reason(self) -> str:
-        """One clause for `explain`."""
-        return _MEANING[self][1]
-
-    @property
-    def is_curable(self) -> bool:
-        """Whether the original of an image may hold something else."""
-        return self in (CopyFault.NEVER_COPIED, CopyFault.OPEN)
-
-
-_MEANING = {
-    CopyFault.NOTHING: (Trust.SURE, ""),
-    CopyFault.NEVER_COPIED: (Trust.NONE, "filled, and another copy holds data: this was never copied"),
-    CopyFault.WRONG: (Trust.NONE, "wrong, as most copies tell"),
-    CopyFault.OPEN: (Trust.DOUBTFUL, "filled, and the copies differ, but nothing tells what should be there"),
-    CopyFault.IN_DISPUTE: (Trust.DOUBTFUL, "the copies differ, and nothing tells which is right"),
-    CopyFault.NOTICED: (Trust.UNPROVEN, "the copies differ, which was seen by chance"),
-    CopyFault.BESIDE_STALE: (Trust.UNPROVEN, "filled, and the copies differ, which were never proven equal there"),
-    CopyFault.STALE: (Trust.UNPROVEN, "the copies differ, which were never proven equal there"),
+REASONS = {
+    Fault.NEVER_COPIED: "filled, and another copy holds data: this was never copied",
+    Fault.WRONG: "wrong, as most copies tell",
+    Fault.OPEN: "filled, and the copies differ, but nothing tells what should be there",
+    Fault.IN_DISPUTE: "the copies differ, and nothing tells which is right",
+    Fault.NOTICED: "the copies differ, which was seen by chance",
+    Fault.BESIDE_STALE: "filled, and the copies differ, which were never proven equal there",
+    Fault.STALE: "the copies differ, which were never proven equal there",
 }
+"""One clause each for `explain`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +57,7 @@ def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
             and nothing is said of what a read might have served before it was asked.
 
     Returns:
-        uint8 (c, n): `CopyFault` values.
+        uint8 (c, n): `Fault` values.
     """
     content, usable = heard.content, heard.content >= 0
     filled = usable & (heard.kinds != DATA)
@@ -108,13 +73,13 @@ def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
     is_sure_to_be_asked = filled[np.argmax(usable, axis=0), column]
 
     fault = np.zeros(content.shape, dtype=np.uint8)
-    fault[holds & is_open & (check | is_sure_to_be_asked)] = CopyFault.IN_DISPUTE if check else CopyFault.NOTICED
-    fault[filled] = CopyFault.NEVER_COPIED
-    fault[filled & is_open] = CopyFault.OPEN
-    fault[holds & ~is_most & is_outvoted] = CopyFault.WRONG
+    fault[holds & is_open & (check | is_sure_to_be_asked)] = Fault.IN_DISPUTE if check else Fault.NOTICED
+    fault[filled] = Fault.NEVER_COPIED
+    fault[filled & is_open] = Fault.OPEN
+    fault[holds & ~is_most & is_outvoted] = Fault.WRONG
     stale = ~heard.proven
-    fault[:, stale] = CopyFault.NOTHING
+    fault[:, stale] = Fault.NOTHING
     if check:
-        fault[usable & stale] = CopyFault.STALE
-    fault[filled & stale] = CopyFault.BESIDE_STALE
+        fault[usable & stale] = Fault.STALE
+    fault[filled & stale] = Fault.BESIDE_STALE
     return fault

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.engine.chart import redundancy_of
-from raidfs.engine.copies_blame import CopyFault, Testimony, blame_copies
+from raidfs.engine.copies_blame import REASONS, Testimony, blame_copies
 from raidfs.engine.damage import Flaw
+from raidfs.engine.fault import Fault
 from raidfs.engine.fetch import PatientSource
 from raidfs.engine.judgement import Gathered, Judgement
 from raidfs.engine.mirror_compare import Seen, look
@@ -78,10 +79,10 @@ class CopiesJudge:
         for lane, fault in zip(mirrors.lanes[symbol], blame_copies(heard, check=self._check), strict=True):
             own = mirrors.codewords.lanes[lane]
             place = own.image_origin + number * own.step + rest
-            for what in map(CopyFault, np.unique(fault[fault != CopyFault.NOTHING]).tolist()):
+            for what in map(Fault, np.unique(fault[fault != Fault.NOTHING]).tolist()):
                 here = place[fault == what]
                 extents = Extents(np.stack((here, here + SECTOR), axis=1))
-                found.add(own.source, extents, what.trust, what.reason, curable=what.is_curable)
+                found.add(own.source, extents, what.trust, REASONS[what], curable=what.is_curable)
 
 
 def _cut(mirrors: Mirrors, start: int, stop: int) -> Iterator[tuple[Mirrors, int, int]]:

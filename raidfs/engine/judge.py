@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Member
-from raidfs.engine.blame import Fault, Hearing, blame, runs_of
+from raidfs.engine.blame import REASONS, Hearing, blame
 from raidfs.engine.damage import Flaw, trust_map
+from raidfs.engine.fault import runs_of
 from raidfs.engine.fetch import PatientSource
 from raidfs.engine.health import Trust
 from raidfs.engine.judgement import Gathered, Judgement
@@ -91,8 +92,7 @@ class ParityJudge:
             for what, low, high in runs_of(fault[role]):
                 place = lane[1] + start
                 ranges = [(place + low * SECTOR, place + high * SECTOR)]
-                is_curable = what in (Fault.NEVER_COPIED, Fault.OPEN)
-                found.add(lane[0], ranges, what.trust, what.reason, curable=is_curable)
+                found.add(lane[0], ranges, what.trust, REASONS[what], curable=what.is_curable)
 
     def _kinds(
         self, start: int, usable: NDArray[np.bool_], sources: Sequence[PatientSource], kinds: NDArray[np.uint8]
