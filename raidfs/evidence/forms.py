@@ -25,16 +25,21 @@ def form_of(window: Window, row: int, roles: Sequence[int]) -> RowForm:
     new = _stripe_at(window.after, row, 0)
     assert new is not None, "the window lies within the geometry"
     n_old = window.before.symbol.shape[1]
+    others = window.shift[window.old_roles[0]] if window.old_roles else 0
+    gone = [role for role in range(n_old) if role not in roles]
     before = [
-        _stripe_at(window.before, row + window.shift[role], new.first) if role < n_old else None for role in roles
+        _stripe_at(window.before, row + window.shift.get(role, others), new.first) if role < n_old else None
+        for role in (*roles, *gone)
     ]
     reach = max(layout.zone.table.n_data * layout.chunk for layout in (window.after, window.before))
     far = sorted({stripe.first for stripe in before if stripe is not None and abs(stripe.first) > reach})
     firsts = {first: _FAR * (number + 1) for number, first in enumerate(far)}
-    old = [stripe and replace(stripe, first=firsts.get(stripe.first, stripe.first)) for stripe in before]
+    every = [stripe and replace(stripe, first=firsts.get(stripe.first, stripe.first)) for stripe in before]
+    old, left = every[: len(roles)], [*zip(gone, every[len(roles) :], strict=True)]
     holders = tuple(role in window.old_roles for role in roles)
     old_row = old[holders.index(True)] if window.is_level and any(holders) else None
-    return _form(window.after, window.before, tuple(roles), replace(new, first=0), tuple(old), holders, old_row)
+    lost = tuple((role, stripe) for role, stripe in left if stripe is not None)
+    return _form(window.after, window.before, tuple(roles), replace(new, first=0), tuple(old), holders, old_row, lost)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def _form(
     old: tuple[_Stripe | None, ...],
     holders: tuple[bool, ...],
     old_row: _Stripe | None,
+    lost: tuple[tuple[int, _Stripe], ...],
 ) -> RowForm:
     """Return the form of a row, for the places of its cells in the stripes of either geometry.
 
@@ -85,12 +91,17 @@ def _form(
         old: by cell, where it would lie in the old one.
         holders: by cell, whether its member holds the old geometry.
         old_row: where all these cells lie, if they lie at one height.
+        lost: roles of the old geometry that are not looked at, and where their cells would lie: a disk that was added
+            may be one that failed before, and still hold what it held then.
     """
     numbers: dict[int, int] = {}
     new_cells = tuple(_sum_at(after, role, new, numbers) for role in roles)
     would = [None if at is None else _sum_at(before, role, at, numbers) for role, at in zip(roles, old, strict=True)]
     held = [cell if holds else None for cell, holds in zip(would, holders, strict=True)]
     strangers = tuple(number for number, cell in enumerate(held) if cell is None)
+    copied = [_sum_at(before, role, at, numbers) for role, at in lost]
+    perhaps = [(number, cell) for number, cell in enumerate(would) if cell is not None and number in strangers]
+    perhaps += [(number, cell) for number in strangers for cell in copied]
     own = {number: len(numbers) + each for each, number in enumerate(strangers)}
     there = [number for number, cell in enumerate(held) if cell is not None]
     old_equations: tuple[Equation, ...] = ()
@@ -101,7 +112,7 @@ def _form(
         new=new_cells,
         old=tuple(((own[number], 1),) if cell is None else cell for number, cell in enumerate(held)),
         strangers=strangers,
-        perhaps=tuple((number, cell) for number, cell in enumerate(would) if cell is not None and number in strangers),
+        perhaps=tuple(dict.fromkeys(perhaps)),
         new_equations=_equations(after.zone.table, new.place, roles),
         old_equations=old_equations,
     )

@@ -43,7 +43,8 @@ class RowForm:
         old: as old.
         strangers: cells (by number) that never were of the old geometry: what lies in them may be anything, even a copy
             of another member.
-        perhaps: (cell, sum) of strangers that the old geometry has a place for: writes of users may have gone there.
+        perhaps: (cell, sum) that strangers may hold after all: what the old geometry has a place for, since writes of
+            users may have gone there; and what members held that are not looked at.
         new_equations: that hold in a row that is wholly new.
         old_equations: the same for the old geometry.
     """
