@@ -68,6 +68,8 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
         findings.append(Finding(Severity.WARNING, "array", text))
     if reshape.front is not None:
         text = f"how far the reshape came beyond its recorded position is told by the data: {_reached(reshape.front)}"
+        if not (undecided or likely or reshape.front.written):
+            text = "what lies ahead of the recorded position proves that the reshape went no further"
         findings.append(Finding(Severity.NOTE, "array", text, seen))
     return findings
 
