@@ -12,8 +12,8 @@ from tests.support.storms import crashes_of, judge
 DECEIVING = (2025, 2110, 2350, 2510, 9026, 100161, 300288)
 """Arrays whose rows deceived an earlier version: pages that repeat themselves, or come from one form.
 
-In 100161 two rows exchange pages, of which one is on a member that is missing; in 300288 such a member was copied to the
-new one before.
+In 100161 two rows exchange pages, of which one is on a member that is missing; in 300288 the new member holds what the
+missing one did.
 """
 SEEDS = range(40)
 CRASHES = 6
