@@ -115,7 +115,7 @@ class Surveyor:
             old_page[:, role] = window.before.page_of(role, rows + window.shift[role])
         old = self._counterparts(new_page, window.old_cell)
         new = self._counterparts(old_page, window.after.cell_of)
-        samples = np.moveaxis(samples_of(data), 0, 1)
+        samples = samples_of(np.moveaxis(data, 0, 1), sectors)
         expected, is_expected = would_be(
             window.after, rows, old.pages.samples, (old.place != NOWHERE) & np.isin(old.role, window.old_roles)
         )
@@ -206,9 +206,12 @@ def _formed(cells: Sampled, counterparts: Sequence[Sampled]) -> Flags:
 
 def _alike(left: Sampled, right: Sampled) -> Flags:
     """Tell which pages are alike, but not equal."""
-    both = (left.samples != 0) & (right.samples != 0)
-    n_both, n_equal = both.sum(axis=-1), (both & (left.samples == right.samples)).sum(axis=-1)
-    found: Flags = (n_equal > _ALIKE * n_both) & (left.ids != right.ids)
+    found = np.zeros(left.ids.shape, dtype=np.bool_)
+    asked = (left.ids != right.ids) & (left.ids != 0) & (right.ids != 0)
+    one, other = left.samples[asked], right.samples[asked]
+    both = (one != 0) & (other != 0)
+    n_both, n_equal = both.sum(axis=-1), (both & (one == other)).sum(axis=-1)
+    found[asked] = n_equal > _ALIKE * n_both
     return found
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from raidfs.block import MemorySource
-from raidfs.evidence.cells import N_SAMPLES, samples_of
+from raidfs.evidence.cells import N_SAMPLES, samples_of, sector_ids
 from raidfs.evidence.expected import are_unlike, would_be
 from raidfs.evidence.front import find_front
 from raidfs.evidence.window import PAGE, window_of
@@ -26,6 +27,10 @@ COMPONENT = 6 * MIB
 ROWS = COMPONENT // PAGE
 ROOM = 128
 POSITION = 10 * RAID5.stripe_size
+
+
+def samples(pages: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return samples_of(pages, sector_ids(pages.reshape(-1, PAGE)).reshape(*pages.shape[:-1], -1))
 
 
 def raid0_that_grows(content: bytes, progress: int) -> Simulation:
@@ -102,9 +107,9 @@ def test_what_would_be_written_is_what_the_oracle_writes(level: int, layout: int
         have[:, role] = page >= 0
         for row in np.flatnonzero(page >= 0).tolist():
             pages[row, role] = truth[page[row] * PAGE : page[row] * PAGE + PAGE]
-    expected, known = would_be(window.after, written, samples_of(pages), have)
+    expected, known = would_be(window.after, written, samples(pages), have)
     assert known.all()
-    assert (expected == samples_of(cells)).all()
+    assert (expected == samples(cells)).all()
 
 
 @given(st.data())
@@ -115,5 +120,5 @@ def test_pages_are_unlike_if_each_of_their_sectors_is(data: st.DataObject) -> No
     other = page.copy().reshape(8, 512)
     for sector in set(range(8)) - same:
         other[sector] = np.frombuffer(chance.randbytes(512), np.uint8)
-    assert samples_of(page).shape == (N_SAMPLES,)
-    assert bool(are_unlike(samples_of(page), samples_of(other.reshape(-1)))) is (not same)
+    assert samples(page).shape == (N_SAMPLES,)
+    assert bool(are_unlike(samples(page), samples(other.reshape(-1)))) is (not same)
