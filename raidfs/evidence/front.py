@@ -27,6 +27,8 @@ from raidfs.units import align_down, align_up
 
 _FIRST = 1 << 10
 """Rows that are looked at first; then as many again, as long as the edge is not found."""
+_AT_ONCE = 1 << 12
+"""Rows that are held in memory together: 16 MiB of every member."""
 _PROBED = 64
 """Rows that are looked at to see where to begin."""
 _REACH = 4
@@ -80,7 +82,8 @@ def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tup
     done = begun
     while True:
         more = min(max(_FIRST, done - begun), total - done)
-        surveys.append(_survey(window, surveyor, done, more))
+        for start in range(done, done + more, _AT_ONCE):
+            surveys.append(_survey(window, surveyor, start, min(_AT_ONCE, done + more - start)))
         done += more
         survey = joined(surveys)
         travel = window.travel(survey.rows)
