@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
 from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
-from raidfs.array.history import created_over, degraded_since, failed_underway, turned_back
+from raidfs.array.history import created_over, degraded_since, failed_underway, strays_recorded, turned_back
+from raidfs.array.moment import moment_of
 from raidfs.array.past import proven_of
 from raidfs.array.reshaping import alternatives_of, quiet_of, shapes_of
 from raidfs.array.seats import is_current_journal, seat_members
@@ -32,11 +33,14 @@ class Assembly:
         description: the array.
         reference: the claim that everything array-wide was taken from; None: a file declares the array.
         findings: in the order in which they were made.
+        rival: the array as its freshest superblocks have it, where `description` is that of an earlier moment, as
+            members that left tell it; see `raidfs.array.moment`.
     """
 
     description: ArrayDescription
     reference: Claimed | None
     findings: tuple[Finding, ...]
+    rival: ArrayDescription | None = None
 
 
 def assemble(
@@ -114,9 +118,16 @@ def _assembled(
         unsynced=unsynced_of(claim, synced_size, intent),
         alternatives=alternatives,
         withheld=_withheld(chosen, reference),
+        strays=strays_recorded(claim, component_size),
         events=claim.events,
         updated=claim.updated,
     )
+    if description.withheld == failed_underway(claim, [each.claim for each in chosen]) != "":
+        then = moment_of(description, chosen, claim)
+        if then is not None:
+            paths = {each.path for each in chosen}  # of which the moment has its own word
+            findings = [finding for finding in findings if finding.subject not in paths]
+            return Assembly(then.description, reference, (*then.findings, *findings), rival=description)
     return Assembly(description, reference, tuple(findings))
 
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from raidfs.array.dispute import Dispute
 from raidfs.array.front import Front
 from raidfs.array.shape import Shape
+from raidfs.array.strays import Strays
 from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
 
@@ -77,7 +79,7 @@ class Member:
         events: update counter of its superblock.
         updated: time of its last superblock update [microseconds since 1970].
         note: why it is set apart, one clause; empty for members that serve.
-        write_mostly: of a mirror, read last: writes may reach it later than the others.
+        write_mostly: of copies, read last: it may lag behind the others, or is less to be trusted.
         past: what a stale or faulty member still holds; None for all others.
         component_size: what this member gives where each gives all that it has (linear, RAID0) [bytes]; else None.
     """
@@ -165,6 +167,8 @@ class ArrayDescription:
             what lies behind `resync_offset`, or those parts of it that a write-intent bitmap names.
         alternatives: other shapes that it may have; where they put bytes elsewhere, nothing is sure.
         withheld: why no byte of the array may be served as sure, one sentence; empty: nothing speaks against it.
+        strays: what a reshape of a RAID10 may have put at wrong places; None: nothing.
+        dispute: what members disagree on; None: on nothing.
         events: of the freshest superblock.
         updated: time of the freshest superblock [microseconds since 1970].
     """
@@ -181,6 +185,8 @@ class ArrayDescription:
     unsynced: Extents = Extents()
     alternatives: tuple[Alternative, ...] = ()
     withheld: str = ""
+    strays: Strays | None = None
+    dispute: Dispute | None = None
     events: int = 0
     updated: int = 0
 

@@ -8,6 +8,7 @@ from raidfs.array.choose import Claimed
 from raidfs.array.description import Reshape
 from raidfs.array.reshaping import shapes_of
 from raidfs.array.shape import Shape
+from raidfs.array.strays import Strays, strays_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import MemberClaim
@@ -39,7 +40,23 @@ def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
             f"a member has failed (role {failed[0]}) while the reshape runs, or before, and Linux is known to move a "
             "RAID10 wrongly after that"
         )
+    if now is None and failed and strays_recorded(first, first.component_size or 0) is not None:
+        return (
+            f"a member has failed (role {failed[0]}) while the array was reshaped to an offset layout, or since, and "
+            "Linux is known to move a RAID10 wrongly then; give the members that left, too"
+        )
     return ""
+
+
+def strays_recorded(claim: MemberClaim, component_size: int) -> Strays | None:
+    """Say what the reshape that runs, or the last one that ran, may have put at wrong places."""
+    shape, reshape = shapes_of(claim)
+    if reshape is not None and claim.reshape is not None:
+        return strays_of(reshape.before, reshape.after, claim.reshape.new_offset, component_size)
+    last = claim.last_reshape
+    if last is None or last.delta_disks or (last.new_layout, last.new_chunk_size) != (claim.layout, claim.chunk_size):
+        return None
+    return strays_of(None, shape, last.new_offset, component_size)
 
 
 def degraded_since(reference: Claimed) -> list[Finding]:
@@ -51,6 +68,8 @@ def degraded_since(reference: Claimed) -> list[Finding]:
     failed = sorted({*range(claim.raid_disks)}.difference(claim.device_roles))
     if claim.level != RAID10 or claim.reshape is not None or claim.last_reshape is None or not failed:
         return []
+    if strays_recorded(claim, claim.component_size or 0) is not None:
+        return []  # all of it is withheld
     text = (
         f"role {failed[0]} has failed, and the array was reshaped once: if that was while it was reshaped, Linux is "
         "known to have moved data wrongly after it; give the members that left, too, and check files before you trust "

@@ -96,6 +96,10 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
     findings = [_about_places(description, doubt) for doubt in doubts_of(description)]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
+    if description.dispute is not None:
+        rest = description.size - description.dispute.agreed.total
+        text = f"{description.dispute.reason} is doubtful: {format_size(rest)}"
+        findings.append(Finding(Severity.ERROR, "array", text))
     unproven = account.unproven - likely_by_front(description).total  # of which it is told otherwise
     if unproven > 0:
         text = f"{format_size(unproven)} ({unproven} bytes) are "

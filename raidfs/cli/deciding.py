@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.description import ArrayDescription
 from raidfs.cli.declared import Declared, open_declared
+from raidfs.cli.disputed import settled
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
@@ -87,6 +88,7 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
         assembly = with_layout(assembly, options.layout)
     elif assembly.description.alternatives:
         assembly = decided_by_data(assembly, opened.members, options.patience)
+    assembly = settled(assembly, opened.members, options.patience)
     if not front_given:
         assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)

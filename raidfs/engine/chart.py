@@ -152,12 +152,14 @@ class _Column:
         origin: of byte 0 of codeword 0 in that space.
         step: from one codeword to the next in that space.
         held: nothing is trusted outside [in that space]; None: no bounds.
+        at_best: the trust anywhere.
     """
 
     trust: TrustMap
     origin: int
     step: int
     held: Extents | None
+    at_best: Trust = Trust.SURE
 
     def cuts(self, symbol_size: int, first: int, last: int) -> NDArray[np.int64]:
         """Return where the trust may change in the codewords [first, last), as symbol bytes."""
@@ -174,7 +176,7 @@ class _Column:
         """Return the trust at symbol bytes; uint8 (n,)."""
         number, rest = np.divmod(spans, symbol_size)
         position = self.origin + number * self.step + rest
-        trust = self.trust.at(position)
+        trust = np.maximum(self.trust.at(position), np.uint8(self.at_best))
         if self.held is not None:
             within = np.searchsorted(self.held.boundaries(), position, side="right") % 2 == 1
             trust = np.where(within, trust, np.uint8(Trust.NONE))
@@ -195,7 +197,7 @@ def spans_of(
         span_start, states (the lanes, then the conditions) and span_state; see `SectionChart`.
     """
     columns = [
-        _Column(each.of_lane(lane), lane.image_origin, lane.step, lane.held)
+        _Column(each.of_lane(lane), lane.image_origin, lane.step, lane.held, lane.at_best)
         for each in known
         for lane in codewords.lanes
     ]

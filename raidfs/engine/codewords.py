@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from raidfs.array.description import Member
 from raidfs.engine.damage import TrustMap
+from raidfs.engine.health import Trust
 from raidfs.erasure.linear_code import LinearCode, parity_code
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side
@@ -42,6 +43,7 @@ class Lane:
         image_origin: the same [image bytes]; 0 where there is no source.
         step: bytes from one codeword to the next.
         held: where the lane holds its cells [image bytes]; None: everywhere.
+        at_best: the trust in all of it at best.
     """
 
     source: int
@@ -51,6 +53,7 @@ class Lane:
     image_origin: int
     step: int
     held: Extents | None = None
+    at_best: Trust = Trust.SURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +217,7 @@ class _Room:
     conditions: dict[int, Condition] = field(default_factory=dict)
     _known: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
 
-    def lanes_at(self, role: int, component_origin: int) -> tuple[int, ...]:
+    def lanes_at(self, role: int, component_origin: int, at_best: Trust) -> tuple[int, ...]:
         """Return the lanes of all sources of a role at a height, the preferred first; where there is none, NOBODY's."""
         key = (role, component_origin)
         if key not in self._known:
@@ -222,7 +225,8 @@ class _Room:
             first = len(self.lanes)
             for source in sources or [NOBODY]:
                 offset = 0 if source == NOBODY else component_origin + self._data_offset(source)
-                self.lanes.append(Lane(source, role, self.section.side, component_origin, offset, self.step))
+                lane = Lane(source, role, self.section.side, component_origin, offset, self.step, at_best=at_best)
+                self.lanes.append(lane)
             self._known[key] = tuple(range(first, len(self.lanes)))
         return self._known[key]
 
@@ -235,10 +239,10 @@ class _Room:
             self.conditions[origin] = Condition(self.redundancy.trust, origin, step)
         return (list(self.conditions).index(origin),)
 
-    def is_kept_for_last(self, lane: int) -> bool:
-        """Tell whether the member of a lane is write-mostly: it may lag behind the others."""
+    def rank(self, lane: int) -> tuple[bool, bool]:
+        """Return what puts a copy behind others: that it may have strayed, or that its member is read last."""
         source = self.lanes[lane].source
-        return source != NOBODY and self.members[source].write_mostly
+        return self.lanes[lane].at_best > Trust.SURE, source != NOBODY and self.members[source].write_mostly
 
     def _data_offset(self, source: int) -> int:
         member = self.members[source]
@@ -277,12 +281,14 @@ def _places(room: _Room, stripes: range, stripe: int, column: int) -> list[Place
     height = zone.component_start + row * zone.chunk_size
     array_origin = zone.array_start + (stripe - stripes.start) * zone.stripe_size
     conditions = room.condition_at(height, array_origin, len(stripes) * zone.stripe_size)
-    return [Place(lane, conditions) for lane in room.lanes_at(int(table.role[stripe, column]), height + region)]
+    at_best = Trust.DOUBTFUL if column and room.section.strays else Trust.SURE
+    lanes = room.lanes_at(int(table.role[stripe, column]), height + region, at_best)
+    return [Place(lane, conditions) for lane in lanes]
 
 
 def _preferred(room: _Room, places: Sequence[Place], *, is_data: bool) -> tuple[Place, ...]:
     """Order the places of a variable; those of the first role are its own, and hang on no redundancy."""
-    ordered = sorted(places, key=lambda place: room.is_kept_for_last(place.lane))
+    ordered = sorted(places, key=lambda place: room.rank(place.lane))
     own = room.lanes[ordered[0].lane].role
     return tuple(
         Place(place.lane, () if is_own and is_data else place.conditions, is_own)

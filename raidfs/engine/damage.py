@@ -17,6 +17,7 @@ from raidfs.array.description import ArrayDescription, Member, Past, State
 from raidfs.block import BlockSource
 from raidfs.engine.health import Trust
 from raidfs.extents import Extents
+from raidfs.geometry.disputed import disputed_places, stray_places
 from raidfs.geometry.doubts import doubtful_places
 from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side, rows_of_reshape
@@ -69,10 +70,7 @@ def known_flaws(description: ArrayDescription, members: Sequence[Member], sizes:
     for source, (member, size) in enumerate(zip(members, sizes, strict=True)):
         flaws += _flaws_of_member(description, member, source, size, front)
         flaws += front.flaws_of(member, source) if member.past is None else flaws_of_past(description, member, source)
-    for role, rows, reason in doubtful_places(description):
-        for source, member in enumerate(members):
-            if member.role == role:
-                flaws.append(Flaw(source, rows.shift(member.data_offset), Trust.DOUBTFUL, reason))
+    flaws += _flaws_of_places(description, members)
     return tuple(flaw for flaw in flaws if flaw.extents)
 
 
@@ -150,6 +148,23 @@ def _flaws_of_member(
         if description.reshape is not None:
             # a reshape fills such a member with the new geometry only (md.c, raid5.c: it never held the old one)
             yield Flaw(source, everything, Trust.NONE, "the member never held the old geometry", Side.BEFORE)
+
+
+def _flaws_of_places(description: ArrayDescription, members: Sequence[Member]) -> Iterable[Flaw]:
+    """What is said of places on the array, or of its copies."""
+    told = [(role, side, rows, Trust.DOUBTFUL, reason) for role, side, rows, reason in doubtful_places(description)]
+    if description.dispute is not None:
+        reason = f"{description.dispute.reason} is doubtful"
+        told += [(role, side, rows, Trust.DOUBTFUL, reason) for role, side, rows in disputed_places(description)]
+    for role, rows in stray_places(description).items():
+        moves = {member.new_data_offset - member.data_offset for member in members if member.role == role}
+        reason = "a copy of something else was written here"
+        told += [(role, Side.BEFORE, rows.shift(move), Trust.NONE, reason) for move in moves]
+    for role, side, rows, trust, reason in told:
+        for source, member in enumerate(members):
+            if member.role == role:
+                offset = member.new_data_offset if side is Side.AFTER else member.data_offset
+                yield Flaw(source, rows.shift(offset), trust, reason, None if side is Side.ONLY else side)
 
 
 class _FrontOnMembers:

@@ -10,7 +10,7 @@ import numpy as np
 from raidfs.engine.chart import SectionChart
 from raidfs.engine.codewords import NOBODY, ZERO, Lane, Pattern
 from raidfs.engine.damage import Flaw, flaws_at
-from raidfs.engine.health import Health
+from raidfs.engine.health import Health, Trust
 from raidfs.geometry.reshape import Side
 from raidfs.geometry.table import symbol_name
 
@@ -130,4 +130,6 @@ def _place(lane: Lane, flaws: Sequence[Flaw], codeword: int, inside: int, name: 
     against = tuple(flaw.reason for flaw in flaws_at(flaws, lane.source, lane.side, image))
     if lane.held is not None and not lane.held.overlaps(image, image + 1):
         against = ("does not hold this geometry here, or may have been rewritten without record", *against)
+    if lane.at_best > Trust.SURE:
+        against = ("Linux may have put this copy elsewhere", *against)
     return Place(name, lane.side, lane.role, component, lane.source, image, against, coefficient)

@@ -15,7 +15,13 @@ from raidfs.array.description import ArrayDescription
 from raidfs.array.shape import Shape
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zones_of
+from raidfs.geometry.reshape import Side
 from raidfs.geometry.zone import Zone
+
+_OVERRUN = (
+    "Linux is known to write copies over the end of the old data while it reshapes a RAID10 to an offset layout, "
+    "before it moves them"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ def doubts_of(description: ArrayDescription) -> tuple[Doubt, ...]:
     ]
     if description.shape.has_own_sizes and description.missing_roles:
         found.append(_unplaced(description))
+    if description.strays is not None:
+        found.append(Doubt(description.strays.overrun.clip(0, description.size), _OVERRUN))
     return tuple(doubt for doubt in found if doubt.where)
 
 
@@ -59,16 +67,18 @@ def name_among(shape: Shape, shapes: Sequence[Shape]) -> str:
     return shape.layout if len(alike) == 1 else f"{shape.layout},{shape.chunk_size}"
 
 
-def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Extents, str]]:
-    """Yield (role, [component bytes], reason) of what doubts are about."""
+def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Side, Extents, str]]:
+    """Yield (role, side, [component bytes of that side], reason) of what doubts are about."""
+    sides = [Side.ONLY] if description.reshape is None else [Side.BEFORE, Side.AFTER]
     for doubt in doubts_of(description):
-        for zone in zones_of(description.shape, description.component_sizes):
-            touched = doubt.where.clip(zone.array_start, zone.array_stop)
-            if touched:
-                first, last = int(touched.array[0, 0]), int(touched.array[-1, 1])
-                rows = _rows_between(zone, first, last)
-                for role in np.unique(zone.table.role).tolist():
-                    yield role, rows, doubt.reason
+        for side, shape in zip(sides, description.shapes, strict=True):
+            for zone in zones_of(shape, description.component_sizes[: shape.raid_disks]):
+                touched = doubt.where.clip(zone.array_start, zone.array_stop)
+                if touched:
+                    first, last = int(touched.array[0, 0]), int(touched.array[-1, 1])
+                    rows = _rows_between(zone, first, last)
+                    for role in np.unique(zone.table.role).tolist():
+                        yield role, side, rows, doubt.reason
 
 
 def differing(shape: Shape, other: Shape, component_sizes: Sequence[int]) -> Extents:

@@ -46,6 +46,7 @@ class Section:
         side: which geometry.
         zone: the geometry, which itself covers the whole component.
         raid_disks: number of its roles.
+        strays: copies of it may not be where it has them, but for the first of each; see `raidfs.array.strays`.
     """
 
     array_start: int
@@ -53,6 +54,7 @@ class Section:
     side: Side
     zone: Zone
     raid_disks: int
+    strays: bool = False
 
 
 def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
@@ -66,13 +68,23 @@ def sections_of(description: ArrayDescription) -> tuple[Section, ...]:
     if reshape is None:
         shape = description.shape
         zones = zones_of(shape, description.component_sizes)
-        return tuple(Section(zone.array_start, zone.array_stop, Side.ONLY, zone, shape.raid_disks) for zone in zones)
+        strays = description.strays is not None
+        return tuple(
+            Section(zone.array_start, zone.array_stop, Side.ONLY, zone, shape.raid_disks, strays) for zone in zones
+        )
     new = _recorded_side(reshape, size) if reshape.front is None else new_side(description, lag_limit(description))
     shapes = {Side.BEFORE: reshape.before, Side.AFTER: reshape.after}
     runs = [(start, stop, Side.AFTER) for start, stop in new]
     runs += [(start, stop, Side.BEFORE) for start, stop in Extents.span(0, size).difference(new)]
     return tuple(
-        Section(start, stop, side, zone_of(shapes[side], description.component_size), shapes[side].raid_disks)
+        Section(
+            start,
+            stop,
+            side,
+            zone_of(shapes[side], description.component_size),
+            shapes[side].raid_disks,
+            strays=side is Side.AFTER and description.strays is not None,
+        )
         for start, stop, side in sorted(runs, key=lambda run: run[0])
     )
 

@@ -141,7 +141,7 @@ def likely_bytes(description: ArrayDescription, limit: int) -> Extents:
 
 def cells_of(zone: Zone, extents: Extents) -> dict[int, Extents]:
     """Return where the data symbols of array bytes lie, by role [component bytes]."""
-    start, stop = _pieces(extents.clip(zone.array_start, zone.array_stop), zone.chunk_size)
+    start, stop = pieces(extents.clip(zone.array_start, zone.array_stop), zone.chunk_size)
     if not len(start):
         return {}
     role, offset = zone.locate(start)
@@ -176,7 +176,7 @@ def data_of(zone: Zone, rows: Mapping[int, Extents]) -> Extents:
 def _data_at(zone: Zone, role: int, extents: Extents) -> NDArray[np.int64]:
     """Return the data that component bytes of one role hold, from the zone's start; int64 (k, 2)."""
     table = zone.table
-    start, stop = _pieces(extents, zone.chunk_size)
+    start, stop = pieces(extents, zone.chunk_size)
     stripe, inside = np.divmod(start, zone.chunk_size)
     column = (table.role == role).argmax(axis=1)
     symbol = np.take_along_axis(table.symbol, column[:, None], axis=1)[:, 0].astype(np.int64)[stripe % table.period]
@@ -185,8 +185,8 @@ def _data_at(zone: Zone, role: int, extents: Extents) -> NDArray[np.int64]:
     return found
 
 
-def _pieces(extents: Extents, chunk: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut ranges at chunk borders: starts and stops."""
+def pieces(extents: Extents, chunk: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut ranges at chunk borders: starts and stops, int64 (k,) each."""
     ranges = extents.array
     first, last = ranges[:, 0] // chunk, -(-ranges[:, 1] // chunk)
     counts = last - first

@@ -103,7 +103,7 @@ def test_any_claims_give_an_array_or_an_error(claims: list[Claimed]) -> None:
     edges = [0, *(section.array_stop for section in sections)]
     assert [section.array_start for section in sections] == edges[:-1]
     assert edges[-1] == description.size
-    assert all(0 <= role < description.n_roles for role, _, _ in doubtful_places(description))
+    assert all(0 <= role < description.n_roles for role, _, _, _ in doubtful_places(description))
     for extents in (
         at_risk_bytes(description),
         touched_rows(description),

@@ -68,10 +68,10 @@ def opened_as(array: OpenArray) -> tuple[bytes, Extents]:
     return read_exact(array.source, 0, array.description.size)
 
 
-def assert_served(written: Written, folder: Path, without: Collection[int] = ()) -> None:
+def assert_served(written: Written, folder: Path, without: Collection[int] = (), policy: Policy = Policy()) -> None:
     """What has a copy left is read, whatever is missing, and nothing else."""
     paths = written.save(folder, without=without)
-    with open_array([str(path) for path in paths]) as array:
+    with open_array([str(path) for path in paths], Options(policy=policy)) as array:
         content, lost = opened_as(array)
         account = array.account()
         serving = set(array.description.serving)
@@ -80,7 +80,7 @@ def assert_served(written: Written, folder: Path, without: Collection[int] = ())
     assert len(content) == written.size
     for start, stop in difference([(0, written.size)], expected):
         assert content[start:stop] == written.truth[start:stop]
-    assert account.lost + account.doubtful == lost.total
+    assert account.lost + (0 if policy.doubtful else account.doubtful) == lost.total
 
 
 @every_array
@@ -269,7 +269,11 @@ GROW, SHRINK, CHUNKS, TO_OFFSET, TO_NEAR, ODD = (
 def test_a_raid10_in_the_middle_of_a_reshape(
     before: Copies, after: Copies, backwards: bool, percent: int, tmp_path: Path
 ) -> None:
-    """The position may be any sector, also beyond what the array held before it grew."""
+    """The position may be any sector, also beyond what the array held before it grew.
+
+    Linux is known to put copies of an offset layout elsewhere (`raidfs.array.strays`); here they are where they belong.
+    """
+    policy = Policy(doubtful=after.far_offset and not before.far_offset)
     size = min(before.size, after.size)
     if percent > 100 and (backwards or after.size < size * 1.4):
         percent = 100
@@ -284,11 +288,11 @@ def test_a_raid10_in_the_middle_of_a_reshape(
         data_offset=4 * OFFSET,
         new_data_offset=(5 if backwards else 3) * OFFSET,
     )
-    assert_served(written, tmp_path)
+    assert_served(written, tmp_path, policy=policy)
     for number, without in enumerate([(0,), (1,), (3,), (len(sizes) - 1,), (0, 1), (1, 2)]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert_served(written, folder, without)
+        assert_served(written, folder, without, policy)
 
 
 @pytest.mark.parametrize("rows", [0, 3, 7, 16])

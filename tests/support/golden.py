@@ -61,6 +61,11 @@ class Case:
         return bool(self.data["expected"]["kind"] == "undecided front")
 
     @property
+    def is_disputed(self) -> bool:
+        """Whether good members were thrown out: what the others do not confirm is doubtful, and right all the same."""
+        return bool(self.data["expected"]["kind"] == "stale members hold it")
+
+    @property
     def expected_sha256(self) -> str:
         """Digest of the whole array as a perfect reader gives it."""
         return str(self.data["expected"]["sha256"])
