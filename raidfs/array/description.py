@@ -33,6 +33,7 @@ class State(Enum):
     DUPLICATE = "duplicate"
     SPARE = "spare"
     JOURNAL = "journal"
+    BACKUP = "backup"  # mdadm's, of what a reshape in place overwrites
     FOREIGN = "foreign"
     INCOMPATIBLE = "incompatible"
 
@@ -50,11 +51,15 @@ class Past:
         held: of the array's only geometry, or the new one in a reshape [component bytes of it].
         held_before: of the old geometry in a reshape [component bytes of it].
         proven: what of `held` was not written since, so that it is current.
+        likely: what of `held` nothing speaks against.
+        likely_before: what of `held_before` nothing speaks against.
     """
 
     held: Extents
     held_before: Extents = Extents()
     proven: Extents = Extents()
+    likely: Extents = Extents()
+    likely_before: Extents = Extents()
 
     def __bool__(self) -> bool:
         """Tell whether it holds anything at all."""
@@ -125,6 +130,7 @@ class Reshape:
         position_source: where it came from, one clause.
         front: what the data say of how far it really came; None: they were not asked.
         quiet: behind the position, where nothing can have been written since it was copied [array bytes].
+        backup: mdadm's backup file, which is read and judged again each time; None: none was named.
     """
 
     before: Shape
@@ -134,6 +140,7 @@ class Reshape:
     position_source: str = "superblock"
     front: Front | None = None
     quiet: Extents = Extents()
+    backup: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.description import ArrayDescription
+from raidfs.cli.backups import open_backup, with_backups
 from raidfs.cli.declared import Declared, open_declared
 from raidfs.cli.disputed import settled
 from raidfs.cli.listed import without_disproven
@@ -74,6 +75,9 @@ def decide_declared(
     """
 
     def examined(found: Declared, options: Options) -> Decided:
+        named = options.backup_file or (found.description.reshape and found.description.reshape.backup)
+        if named:
+            open_backup(named, found.opened, options, stack)
         return _examined(Assembly(found.description, None, ()), found.opened, options, front_given=found.front_given)
 
     def nested(found: Declared, name: str) -> Nested | None:
@@ -92,8 +96,10 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     if not front_given:
         assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
     description, told = without_disproven(assembly.description, opened.members)
+    if description.reshape is not None and opened.backups:
+        description = replace(description, reshape=replace(description.reshape, backup=next(iter(opened.backups))))
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
-    replayed = replay_logs(description, claims, opened.members)
+    replayed = with_backups(replay_logs(description, claims, opened.members), opened, options.patience)
     findings = (*assembly.findings, *told, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
     return Decided(assembly, opened, options, replayed, description)

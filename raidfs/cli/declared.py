@@ -100,6 +100,9 @@ def _declared(
         if array == name
     }
     description = declaration.describe(dict(sorted(there.items())))
+    if description.reshape is not None and description.reshape.backup is not None:
+        backup = from_folder(file, description.reshape.backup)
+        description = replace(description, reshape=replace(description.reshape, backup=backup))
     if not description.alternatives:  # whoever writes that a layout is not declared leaves it open
         description = replace(description, alternatives=undeclared(description.shape))
     if not declaration.size_given:
@@ -121,14 +124,18 @@ def relative_to(description: ArrayDescription, file: str, arrays: Collection[str
         arrays: paths of members that are arrays; they stay.
     """
     folder = os.path.realpath(os.path.dirname(os.path.abspath(file)))
-    members = []
-    for member in description.members:
-        path = member.path
-        if not os.path.isabs(path) and path not in arrays:
-            inside, name = os.path.split(path)
-            path = os.path.relpath(os.path.join(os.path.realpath(inside or "."), name), folder)
-        members.append(replace(member, path=path))
-    return replace(description, members=tuple(members))
+
+    def moved(path: str) -> str:
+        if os.path.isabs(path) or path in arrays:
+            return path
+        inside, name = os.path.split(path)
+        return os.path.relpath(os.path.join(os.path.realpath(inside or "."), name), folder)
+
+    members = tuple(replace(member, path=moved(member.path)) for member in description.members)
+    reshape = description.reshape
+    if reshape is not None and reshape.backup is not None:
+        reshape = replace(reshape, backup=moved(reshape.backup))
+    return replace(description, members=members, reshape=reshape)
 
 
 def _content(file: str) -> bytes:

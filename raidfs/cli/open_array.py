@@ -101,12 +101,14 @@ class OpenArray:
     @cached_property
     def serving(self) -> list[tuple[Member, MemberSource]]:
         """(member, its bytes) of everything that may hold the array's; of one role the preferred first."""
-        return [(member, self._opened.members[member.path]) for member in self.description.sources]
+        members = {**self._opened.backups, **self._opened.members}
+        return [(member, members[member.path]) for member in self.description.sources]
 
     @property
     def images_below(self) -> tuple[RawImage, ...]:
         """The images that it lies on, also those of members that are arrays."""
-        return tuple(dict.fromkeys(image for _, source in self.serving for image in images_below(source)))
+        below = [image for _, source in self.serving for image in images_below(source)]
+        return tuple(image for image in dict.fromkeys(below) if image.path in self.images)
 
     @property
     def superblocks(self) -> dict[str, Found]:
@@ -133,6 +135,8 @@ class OpenArray:
         """What speaks against each image that serves: (reason, bytes), by path."""
         found = {}
         for number, (member, source) in enumerate(self.serving):
+            if member.state is State.BACKUP:
+                continue
             end = max(member.data_offset, member.new_data_offset) + self.description.component_size
             found[member.path] = bytes_by_reason(self.flaws, number, max(end, source.size))
         return found
@@ -227,7 +231,7 @@ class OpenArray:
         told = [
             Flaw(number, each.extents.shift(-source.base).clip(0, source.size), Trust.NONE, each.reason, curable=True)
             for number, (member, source) in enumerate(self.serving)
-            if member.state is not State.JOURNAL  # what is read of a journal is checked block by block
+            if member.state not in (State.JOURNAL, State.BACKUP)  # these are checked by what they hold
             for image in images_of(source)
             for each in self._opened.told.about(image.path)
         ]

@@ -45,6 +45,7 @@ class Options:
         array: a file that says what the array is, in place of superblocks.
         uuid: which array, by uuid or name.
         layout: which of the shapes that the superblocks leave open; see `raidfs.cli.shapes`.
+        backup_file: mdadm's backup of a reshape, or None.
         exclude: paths that are left out.
         force_live: read members that are in use or change.
         ignore_bad_block_log: read what a bad-block log calls bad.
@@ -58,6 +59,7 @@ class Options:
     array: str | None = None
     uuid: str | None = None
     layout: str | None = None
+    backup_file: str | None = None
     exclude: tuple[str, ...] = ()
     force_live: bool = False
     ignore_bad_block_log: bool = False
@@ -70,7 +72,7 @@ class Options:
 
 def as_member(options: Options) -> Options:
     """Return what counts for an array that is a member: it serves doubtful bytes, whose worth the outer one knows."""
-    return replace(options, layout=None, policy=replace(options.policy, doubtful=True, strict=False))
+    return replace(options, layout=None, backup_file=None, policy=replace(options.policy, doubtful=True, strict=False))
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Opened:
         superblocks: of each member, by its path.
         claimed: what these say, in the order in which the user named the images.
         bitmaps: (path, bitmap) of files that hold a write-intent bitmap.
+        backups: files with mdadm's backup of a reshape, by path; they are no images of the array.
         told: what is known against the images before anything is read.
         findings: in the order in which they were made.
     """
@@ -125,6 +128,7 @@ class Opened:
     superblocks: dict[str, Found] = field(default_factory=dict)
     claimed: list[Claimed] = field(default_factory=list)
     bitmaps: list[tuple[str, BitmapClaim]] = field(default_factory=list)
+    backups: dict[str, RawImage] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, searched: Searched) -> None:

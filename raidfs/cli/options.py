@@ -30,6 +30,11 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         metavar="LAYOUT[,CHUNK]",
         help="Which layout, where the superblocks leave it open; findings name the choices.",
     ),
+    click.option(
+        "--backup-file",
+        metavar="FILE",
+        help="The backup that mdadm made of what a reshape overwrites; of a disk that was added it is found.",
+    ),
     click.option("--exclude", metavar="MEMBER", multiple=True, help="Leave this image out; may be repeated."),
     click.option("--force-live", is_flag=True, help="Read members although they are in use or change."),
     click.option(
@@ -69,6 +74,7 @@ def options_of(given: dict[str, Any], policy: Policy = Policy()) -> Options:
         array=given.pop("array"),
         uuid=given.pop("uuid"),
         layout=given.pop("layout"),
+        backup_file=given.pop("backup_file"),
         exclude=tuple(given.pop("exclude")),
         force_live=given.pop("force_live"),
         ignore_bad_block_log=given.pop("ignore_bad_block_log"),

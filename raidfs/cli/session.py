@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from raidfs.array.assemble import assemble
 from raidfs.array.choose import arrays_in, choose_array
+from raidfs.cli.backups import open_backup
 from raidfs.cli.deciding import Decided, decide, decide_declared
 from raidfs.cli.nested import Nested, is_too_torn, may_hold_superblock
 from raidfs.cli.open_array import OpenArray
@@ -39,6 +40,8 @@ def open_array(paths: Sequence[str], options: Options = Options()) -> Iterator[O
     with ExitStack() as stack:
         if options.array is None:
             opened = open_members(paths, options, stack)
+            if options.backup_file is not None:
+                open_backup(options.backup_file, opened, options, stack)
             outer = _with_nested(opened, options, stack)
             wanted = options.uuid or (outer[0] if len(outer) == 1 else None)
             array = _open(decide(only(opened, wanted), wanted, options))
@@ -65,6 +68,8 @@ def open_every_array(paths: Sequence[str], options: Options = Options()) -> Iter
         return
     with ExitStack() as stack:
         opened = open_members(paths, options, stack)
+        if options.backup_file is not None:
+            open_backup(options.backup_file, opened, options, stack)
         decided: list[Decided] = []
         refused: list[RaidfsError] = []
         for uuid in _with_nested(opened, options, stack):

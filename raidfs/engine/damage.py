@@ -134,7 +134,8 @@ def _flaws_of_member(
     """What the member's own state says against it."""
     end = max(member.data_offset, member.new_data_offset) + description.component_size
     everything = Extents.span(0, max(end, size))
-    yield Flaw(source, Extents.span(size, end), Trust.NONE, f"the image ends at {size} bytes", curable=True)
+    if member.state is not State.BACKUP:
+        yield Flaw(source, Extents.span(size, end), Trust.NONE, f"the image ends at {size} bytes", curable=True)
     yield Flaw(source, member.bad_blocks, Trust.NONE, "in the member's bad-block log")
     if member.state is State.DAMAGED:
         yield Flaw(source, everything, Trust.DOUBTFUL, member.note)
@@ -239,12 +240,25 @@ def flaws_of_past(description: ArrayDescription, member: Member, source: int) ->
     sides = [(after, member.new_data_offset, past.held, past.proven)]
     if description.reshape is not None:
         sides.append((Side.BEFORE, member.data_offset, past.held_before, Extents()))
+    if member.state is State.BACKUP:
+        yield from _flaws_of_backup(past, member, source, end)
+        return
     for side, offset, held, proven in sides:
         there = held.shift(offset)
         reason = f"the member left the array (events {member.events}) and holds nothing of this"
         yield Flaw(source, Extents.span(0, end).difference(there), Trust.NONE, reason, side)
         reason = f"the member left the array (events {member.events}); this may have been written since"
         yield Flaw(source, there.difference(proven.shift(offset)), Trust.DOUBTFUL, reason, side)
+
+
+def _flaws_of_backup(past: Past, member: Member, source: int, end: int) -> Iterable[Flaw]:
+    """What speaks against a backup, of which both geometries have their own bytes."""
+    there = past.held.shift(member.new_data_offset).union(past.held_before.shift(member.data_offset))
+    likely = past.likely.shift(member.new_data_offset).union(past.likely_before.shift(member.data_offset))
+    yield Flaw(source, Extents.span(0, end).difference(there), Trust.NONE, "the backup holds nothing of this")
+    reason = "the backup may have been taken after this was overwritten"
+    yield Flaw(source, there.difference(likely), Trust.DOUBTFUL, reason)
+    yield Flaw(source, there.intersection(likely), Trust.UNPROVEN, "a backup, against which nothing speaks")
 
 
 def flaws_at(flaws: Iterable[Flaw], source: int, side: Side, offset: int) -> list[Flaw]:

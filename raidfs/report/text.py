@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
+from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
@@ -88,6 +88,7 @@ def _position(facts: Facts, reshape: Reshape) -> str:
 
 def _members(members: Sequence[Member], room: int) -> list[str]:
     """One line per member; where that is too much, what is as it should be goes first."""
+    members = [member for member in members if member.state is not State.BACKUP]  # of which findings tell
     lines = [_member(member) for member in sorted(members, key=_by_role)]
     if len(lines) > room:
         healthy = [each for each in members if each.state.serves and not each.note and each.recovered_to is None]

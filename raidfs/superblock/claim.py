@@ -86,6 +86,42 @@ class BitmapClaim:
 
 
 @dataclass(frozen=True)
+class BackupPart:
+    """A run of the array in one of mdadm's backups.
+
+    Attributes:
+        array_start, length: [array bytes]; what it is a copy of.
+        at: where the copy lies [bytes of the file or device].
+    """
+
+    array_start: int
+    length: int
+    at: int
+
+    @property
+    def array_stop(self) -> int:
+        """Where it ends [array bytes]."""
+        return self.array_start + self.length
+
+
+@dataclass(frozen=True)
+class BackupClaim:
+    """What the header of one of mdadm's backups says.
+
+    Attributes:
+        array_uuid: 16 bytes, as stored; see `MemberClaim.stored_uuids`.
+        written: when it was [seconds since 1970].
+        parts: what it holds; none where there is a problem.
+        problem: why it cannot be used, one clause that goes behind "it is not used:"; empty: nothing is known.
+    """
+
+    array_uuid: bytes
+    written: int
+    parts: tuple[BackupPart, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class MemberClaim:
     """What one member's superblock says about itself and the array.
 
@@ -162,7 +198,10 @@ class MemberClaim:
     @property
     def stored_uuids(self) -> tuple[bytes, ...]:
         """The array's uuid as it may be stored elsewhere, 16 bytes: 0.90 has words in the byte order of its host."""
-        words = [bytes.fromhex(word) for word in self.array_uuid.split(":")]
-        if self.metadata != "0.90":
-            return (b"".join(words),)
-        return b"".join(words), b"".join(word[::-1] for word in words)
+        return stored_uuids(self.array_uuid)[: 2 if self.metadata == "0.90" else 1]
+
+
+def stored_uuids(array_uuid: str) -> tuple[bytes, bytes]:
+    """Return how an array's uuid may be stored, 16 bytes each: as in 1.x, and in words of the other byte order."""
+    words = [bytes.fromhex(word) for word in array_uuid.split(":")]
+    return b"".join(words), b"".join(word[::-1] for word in words)
