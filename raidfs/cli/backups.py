@@ -6,9 +6,10 @@ was copied; nothing in it tells. So all of it that can be compared is compared:
     array     |.. new, served ..|?? open ??|.. old, served ..|
     backup    |== equal? =======|          |== equal? =======|    one page that differs: it is not used at all
 
-What is equal to data that the reshape has moved since proves that the copy was taken before they were overwritten. The
-kernel and mdadm both go on from there in order, so what lies ahead of them is likely. What is equal to data that were
-never overwritten proves nothing: the rest is doubtful then.
+One page says by itself whether it was copied in time. What is found there, if it was not, is what its old place holds
+since; so a copy that differs from its old place was taken before that was overwritten. And a copy that is what the new
+place holds was moved there from where both come from. Such pages are likely. All others are the last resort: one that
+equals its old place says nothing, and neither do pages beside it, for in a real backup mdadm was overtaken half-way.
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.array.backup import parts_ahead, reason_for_none
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, State
 from raidfs.block import BlockSource, one_request
 from raidfs.cli.opening import Opened, Options
 from raidfs.cli.replaying import Replayed
 from raidfs.engine.health import Policy
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
+from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side, sections_of
 from raidfs.image import open_image
-from raidfs.image.patient import in_time
+from raidfs.image.patient import TimedSource, in_time
 from raidfs.replay.backup import lay_out
 from raidfs.superblock.claim import BackupClaim, BackupPart
 from raidfs.superblock.reshape_backup import read_backup_file, read_backup_on_member
@@ -39,8 +41,6 @@ from raidfs.units import format_size
 
 _PAGE = 4096
 """The kernel moves data in pages of this size [bytes]."""
-_ENOUGH = 4
-"""Pages that tell something, and are equal to what was moved since, until the rest is believed."""
 _PIECE = 64
 """A page that repeats its first bytes, this many, tells nothing."""
 
@@ -51,13 +51,11 @@ class _Compared:
 
     Attributes:
         differing: pages that differ from what the array serves.
-        moved: equal pages that tell something, of data that were moved since [array bytes].
-        same: pages that the array holds as doubtful ones in the new geometry, and that are equal [array bytes].
+        likely: pages that were copied in time, as it seems, and that the array does not serve [array bytes].
     """
 
     differing: int
-    moved: Extents
-    same: Extents
+    likely: Extents
 
 
 def open_backup(path: str, opened: Opened, options: Options, stack: ExitStack) -> None:
@@ -119,42 +117,65 @@ def _compare(
     replayed: Replayed, opened: Opened, source: BlockSource, parts: tuple[BackupPart, ...], patience: float
 ) -> _Compared:
     """Hold a backup against what the array has without it."""
-    description = replayed.description
-    moved = [(each.array_start, each.array_stop) for each in sections_of(description) if each.side is Side.AFTER]
-    new = Extents(moved)
-    sources = [(member, replayed.source_of(member, opened.members[member.path])) for member in description.sources]
     from raidfs.engine.array_source import ArraySource
 
-    differing = 0
-    proofs: list[tuple[int, int]] = []
-    same: list[tuple[int, int]] = []
+    description = replayed.description
+    new = Extents([(each.array_start, each.array_stop) for each in sections_of(description) if each.side is Side.AFTER])
+    members = [(member, replayed.source_of(member, opened.members[member.path])) for member in description.sources]
+    differing, likely = 0, []
     with ExitStack() as stack:
-        served, any_ = (
-            stack.enter_context(closing(ArraySource(description, sources, policy, watch=False, patience=patience)))
-            for policy in (Policy(), Policy(doubtful=True))
+        policies = (Policy(), Policy(doubtful=True))
+        served, guessed = (
+            stack.enter_context(closing(ArraySource(description, members, each, watch=False, patience=patience)))
+            for each in policies
         )
-        for part in parts:
-            for start in range(part.array_start, part.array_stop, _PAGE):
-                n = min(_PAGE, part.array_stop - start)
-                copy, is_copied = _read(source, part.at + start - part.array_start, n)
-                held, is_held = _read(served, start, n)
-                known = is_held & is_copied
-                differing += bool((copy != held)[known].any())
-                tells = is_copied.all() and new.contains(start, start + n) and not _is_filled(copy)
-                if tells and known.all():
-                    proofs.append((start, start + n))
-                elif tells and not is_held.any():
-                    guess, is_there = _read(any_, start, n)
-                    same += [(start, start + n)] if is_there.all() and np.array_equal(guess, copy) else []
-    return _Compared(differing, Extents(proofs), Extents(same))
+        old = _OldPlaces(description, opened, patience, stack)
+        for start, stop, at in _pages(parts):
+            copy, is_copied = _read(source, at, stop - start)
+            held, is_held = _read(served, start, stop - start)
+            differing += bool((copy != held)[is_held & is_copied].any())
+            if not is_copied.all() or is_held.all():
+                continue
+            before = old.read(start, stop)
+            if before is not None and not np.array_equal(before, copy):
+                likely.append((start, stop))
+            elif new.contains(start, stop) and not _is_filled(copy):
+                guess, is_there = _read(guessed, start, stop - start)
+                likely += [(start, stop)] if is_there.all() and np.array_equal(guess, copy) else []
+    return _Compared(differing, Extents(likely))
 
 
-def _ahead_of(description: ArrayDescription, moved: Extents) -> Extents:
-    """Return what the reshape comes to after the first of what it has moved [array bytes]."""
-    assert description.reshape is not None
-    if description.reshape.direction.is_forward:
-        return Extents.span(int(moved.array[0, 0]), description.size)
-    return Extents.span(0, int(moved.array[-1, 1]))
+def _pages(parts: tuple[BackupPart, ...]) -> Iterator[tuple[int, int, int]]:
+    """Yield (start, stop [array bytes], where the copy is) of each page."""
+    for part in parts:
+        for start in range(part.array_start, part.array_stop, _PAGE):
+            yield start, min(start + _PAGE, part.array_stop), part.at + start - part.array_start
+
+
+class _OldPlaces:
+    """What members hold where the old geometry has the array's bytes, whoever wrote it there."""
+
+    def __init__(self, description: ArrayDescription, opened: Opened, patience: float, stack: ExitStack) -> None:
+        assert description.reshape is not None
+        self._zone = zone_of(description.reshape.before, description.component_size)
+        self._members = {
+            role: (member, stack.enter_context(TimedSource(member.path, opened.members[member.path], patience)))
+            for role, member in description.serving.items()
+            if member.state is State.IN_SYNC
+        }
+
+    def read(self, start: int, stop: int) -> NDArray[np.uint8] | None:
+        """Read the place of [start, stop), which lies in one chunk; uint8 (stop - start,), or None: it is not there."""
+        ((role,), (offset,)) = self._zone.locate(np.array([start], dtype=np.int64))
+        found = self._members.get(int(role))
+        if found is None:
+            return None
+        member, source = found
+        at = member.data_offset + int(offset)
+        if at + stop - start > source.size or member.bad_blocks.overlaps(at, at + stop - start):
+            return None
+        content, there = _read(source, at, stop - start)
+        return content if there.all() else None
 
 
 def _read(source: BlockSource, start: int, n: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -181,19 +202,14 @@ def _let_in(
 ) -> Replayed:
     """Make a backup a source of the array."""
     description = replayed.description
-    whole = Extents([(part.array_start, part.array_stop) for part in parts])
-    was_in_time = found.moved.total >= _ENOUGH * _PAGE
-    likely = found.same.union(_ahead_of(description, found.moved) if was_in_time else Extents()).intersection(whole)
-    laid = lay_out(description, path, source, parts, likely)
+    laid = lay_out(description, path, source, parts, found.likely)
     sources = dict(replayed.sources)
     for member, each in zip(laid.members, laid.sources, strict=True):
         sources[member.path, member.role] = each
-    why = (
-        f"{format_size(found.moved.total)} of it equal data that were moved since, so it was taken in time"
-        if was_in_time
-        else "too little of it was moved since to tell whether it was taken in time, so it is doubtful"
-    )
-    text = f"{path}: the backup of the reshape holds {format_size(whole.total)} ahead of the position; {why}"
+    size = format_size(sum(part.length for part in parts))
+    text = f"{path}: the backup of the reshape holds {size} ahead of the position; "
+    text += f"{format_size(found.likely.total)} that the members do not have for sure were copied in time, as it seems"
+    text += ", and are unproven; the rest is used only where nothing else is left"
     findings = [*findings, Finding(Severity.NOTE, path, text)]
     return replace(
         replayed,

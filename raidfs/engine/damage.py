@@ -257,8 +257,8 @@ def _flaws_of_backup(past: Past, member: Member, source: int, end: int) -> Itera
     likely = past.likely.shift(member.new_data_offset).union(past.likely_before.shift(member.data_offset))
     yield Flaw(source, Extents.span(0, end).difference(there), Trust.NONE, "the backup holds nothing of this")
     reason = "the backup may have been taken after this was overwritten"
-    yield Flaw(source, there.difference(likely), Trust.DOUBTFUL, reason)
-    yield Flaw(source, there.intersection(likely), Trust.UNPROVEN, "a backup, against which nothing speaks")
+    yield Flaw(source, there.difference(likely), Trust.LAST, reason)
+    yield Flaw(source, there.intersection(likely), Trust.UNPROVEN, "a backup that was taken in time, as it seems")
 
 
 def flaws_at(flaws: Iterable[Flaw], source: int, side: Side, offset: int) -> list[Flaw]:

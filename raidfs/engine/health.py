@@ -12,7 +12,9 @@ class Trust(IntEnum):
     SURE = 0
     UNPROVEN = 1
     DOUBTFUL = 2
-    NONE = 3
+    LAST = 3
+    """Doubtful, and used only where nothing else is left, not even a sum of what is doubtful."""
+    NONE = 4
     """Not readable at all."""
 
 

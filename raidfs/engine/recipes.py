@@ -28,8 +28,9 @@ class Recipe:
 
 
 _LOST = Recipe(Health.LOST, ())
-_BY_OWN_PLACE = {Trust.SURE: Health.GOOD, Trust.UNPROVEN: Health.UNPROVEN, Trust.DOUBTFUL: Health.DOUBTFUL}
-_BY_REDUNDANCY = {Trust.SURE: Health.REBUILT, Trust.UNPROVEN: Health.UNPROVEN, Trust.DOUBTFUL: Health.DOUBTFUL}
+_LESS = {Trust.UNPROVEN: Health.UNPROVEN, Trust.DOUBTFUL: Health.DOUBTFUL, Trust.LAST: Health.DOUBTFUL}
+_BY_OWN_PLACE = {Trust.SURE: Health.GOOD, **_LESS}
+_BY_REDUNDANCY = {Trust.SURE: Health.REBUILT, **_LESS}
 
 
 def recipes_for(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int]) -> tuple[Recipe, ...]:
@@ -42,7 +43,7 @@ def recipes_for(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int
     """
     found: dict[int, Recipe] = {}
     wanted = range(len(pattern[0].conditions))
-    for trust in (Trust.SURE, Trust.UNPROVEN, Trust.DOUBTFUL):
+    for trust in (Trust.SURE, Trust.UNPROVEN, Trust.DOUBTFUL, Trust.LAST):
         for way in pattern:
             if len(found) == len(wanted):
                 break
