@@ -30,6 +30,7 @@ from raidfs.superblock.bad_blocks import read_bad_blocks
 from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
 from raidfs.superblock.claim import BitmapClaim
 from raidfs.superblock.found import Found
+from raidfs.superblock.reshape_backup import is_backup_file
 
 _ALL_EXCLUDED = "every MEMBER is excluded; leave at least one"
 
@@ -100,11 +101,13 @@ class Searched:
         members: on it.
         findings: about the image as a whole.
         bitmap: (path, bitmap) if it is a file with a write-intent bitmap.
+        backup: the image if it is a file with mdadm's backup of a reshape.
     """
 
     members: tuple[FoundMember, ...]
     findings: tuple[Finding, ...] = ()
     bitmap: tuple[str, BitmapClaim] | None = None
+    backup: RawImage | None = None
 
 
 @dataclass
@@ -135,6 +138,7 @@ class Opened:
         """Take what was found on an image."""
         self.findings += searched.findings
         self.bitmaps += [searched.bitmap] if searched.bitmap is not None else []
+        self.backups |= {searched.backup.path: searched.backup} if searched.backup is not None else {}
         for each in searched.members:
             self.members[each.source.path] = each.source
             self.superblocks[each.source.path] = each.superblock
@@ -264,6 +268,9 @@ def _search(image: RawImage, options: Options) -> Searched:
     if bitmap is not None:
         told = Finding(Severity.NOTE, image.path, f"{image.path} is a file with a write-intent bitmap")
         return Searched((), (told,), (image.path, bitmap))
+    if is_backup_file(image):
+        told = Finding(Severity.NOTE, image.path, f"{image.path} is mdadm's backup of a reshape")
+        return Searched((), (told,), backup=image)
     seen, findings = members_on(image)
     if not seen:
         text = f"{image.path} holds no md superblock and is left out"
