@@ -38,7 +38,7 @@ def later() -> dict[str, str]:
 
 READ = tuple(case for case in golden_cases() if case.name not in later())
 CASES = tuple(case for case in READ if not (case.is_open or case.is_disputed))
-MOST_WITHHELD = {"f-r5-chunk-64to128-backup": 6784, "r-r0-to-r5": 96}
+MOST_WITHHELD = {"c-r5-3to4-12-128k-torn": 2048, "f-r5-chunk-64to128-backup": 6784, "r-r0-to-r5": 96}
 """Sectors that the front of these cases leaves open at most."""
 PROVEN_TOGETHER = (
     "c-r5-3to4-12-512k-backup-critical",

@@ -298,3 +298,19 @@ def test_a_real_backup_that_was_overtaken_serves_nothing_wrong(case: Case) -> No
         plain, helped = read(paths), read(paths, backup_file=named)
         assert np.array_equal(helped.content[helped.there], truth[helped.there])
         assert not (plain.there & ~helped.there).any()
+
+
+@pytest.mark.parametrize("case", cases_here("c-r5-3to4-12-128k-torn"), ids=lambda case: case.name)
+def test_rows_that_a_real_crash_tore_are_there_by_the_backup(case: Case) -> None:
+    """The crash is real; the backup was written from the truth, as mdadm has it where it holds the kernel back."""
+    members = [str(path) for path in case.members()]
+    named = str(case.folder / "backup-file")
+    truth = read(members, policy=DOUBTFUL).content
+    plain, helped = read(members), read(members, backup_file=named)
+    assert ((~plain.there).sum(), (~helped.there).sum()) == (1 << 20, 1 << 19)
+    assert np.array_equal(helped.content[helped.there], truth[helped.there])
+    for without in range(4):
+        paths = [path for number, path in enumerate(members) if number != without]
+        fewer, more = read(paths), read(paths, backup_file=named)
+        assert np.array_equal(more.content[more.there], truth[more.there])
+        assert not (fewer.there & ~more.there).any()
