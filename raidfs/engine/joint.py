@@ -20,7 +20,7 @@ from raidfs.array.description import ArrayDescription, Direction, Member, Reshap
 from raidfs.engine.codewords import NOBODY, ZERO, Codewords, Condition, Pattern, Place, Redundancy, Way, codewords_of
 from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
-from raidfs.erasure.linear_code import LinearCode
+from raidfs.erasure.linear_code import Equation, LinearCode
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, before_section, recorded_rows, touched_rows
 
@@ -170,7 +170,7 @@ def _grouped_pattern(patterns: Sequence[Pattern], grouping: _Grouping, counts: t
     total = n_variables * grouping.n * grouping.n_pieces
     places: list[tuple[Place, ...]] = [()] * total
     names = [""] * total
-    checks: list[tuple[int, ...]] = []
+    equations: list[Equation] = []
     for part, (number, piece) in enumerate(grouping.parts):
         way = patterns[number][0]
         numbers = [grouping.variable(number, piece, variable, n_variables) for variable in range(n_variables)]
@@ -178,13 +178,9 @@ def _grouped_pattern(patterns: Sequence[Pattern], grouping: _Grouping, counts: t
             places[variable] = tuple(_moved(each, part * counts[0], part * counts[1]) for each in here)
         for variable, name in zip(numbers, way.names, strict=True):
             names[variable] = name
-        for row in way.code.checks:
-            check = [0] * total
-            for variable, coefficient in zip(numbers, row, strict=True):
-                check[variable] = coefficient
-            checks.append(tuple(check))
+        equations += [tuple(sorted((numbers[cell], c) for cell, c in each)) for each in way.code.equations]
     n_symbols = grouping.n * grouping.n_symbols * grouping.n_pieces
-    return (Way(LinearCode(tuple(checks)), tuple(places), tuple(names), ((),) * n_symbols),)
+    return (Way(LinearCode(tuple(equations)), tuple(places), tuple(names), ((),) * n_symbols),)
 
 
 def _moved(place: Place, lanes: int, conditions: int) -> Place:
@@ -230,14 +226,11 @@ def _joined_pattern(new: Way, old: Way, counts: tuple[int, int], copy_of: Sequen
     by_old = Way(old.code, old_places, old.names, conditions)
     zeros = tuple((Place(ZERO, each, is_own=False),) for each in conditions)
     n_new, n_old = len(new.places), len(old_places)
-    checks = [(*row, *(0,) * (n_old + n_symbols)) for row in new.code.checks]
-    checks += [(*(0,) * n_new, *row, *(0,) * n_symbols) for row in old.code.checks]
-    for symbol in range(n_symbols):
-        equal = [0] * (n_new + n_old + n_symbols)
-        equal[symbol] = equal[n_new + symbol] = equal[n_new + n_old + symbol] = 1
-        checks.append(tuple(equal))
+    equations = [*new.code.equations]
+    equations += [tuple((n_new + cell, c) for cell, c in each) for each in old.code.equations]
+    equations += [((symbol, 1), (n_new + symbol, 1), (n_new + n_old + symbol, 1)) for symbol in range(n_symbols)]
     together = Way(
-        LinearCode(tuple(checks)),
+        LinearCode(tuple(equations)),
         (*new.places, *old_places, *zeros),
         (*new.names, *old.names, *("",) * n_symbols),
         ((),) * n_symbols,

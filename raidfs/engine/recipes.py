@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from raidfs.engine.codewords import ZERO, Pattern, Place, Way
 from raidfs.engine.health import Health, Trust
@@ -66,6 +67,12 @@ def _place(places: Sequence[Place], lanes: Sequence[int], conditions: Sequence[i
     return None
 
 
+@lru_cache(maxsize=1 << 14)
+def _read(health: Health, lane: int) -> Recipe:
+    """Read a place as it is; one object for all that are alike, of which wide arrays have many."""
+    return Recipe(health, (Term(lane, 1),))
+
+
 def _recipe(
     way: Way, places: Sequence[Place | None], erased: frozenset[int], symbol: int, trust: Trust
 ) -> Recipe | None:
@@ -73,7 +80,7 @@ def _recipe(
     place = places[symbol]
     if place is not None:
         is_own = place.is_own and not way.conditions[symbol]
-        return Recipe((_BY_OWN_PLACE if is_own else _BY_REDUNDANCY)[trust], (Term(place.lane, 1),))
+        return _read((_BY_OWN_PLACE if is_own else _BY_REDUNDANCY)[trust], place.lane)
     terms = recover(way.code, erased, symbol)
     if terms is None:
         return None
