@@ -238,7 +238,7 @@ class _Room:
         return (list(self.conditions).index(origin),)
 
     def cell(self, role: int, component_origin: int, conditions: tuple[int, ...]) -> tuple[Place, ...]:
-        """Return the places of a cell, the same object for the same ones: wide arrays have many cells, and few lanes."""
+        """Return the places of a cell, the same object for the same ones: wide arrays have few lanes."""
         key = (role, component_origin, conditions)
         if key not in self._cells:
             self._cells[key] = tuple(Place(lane, conditions) for lane in self.lanes_at(role, component_origin))

@@ -22,9 +22,17 @@ from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
 from raidfs.erasure.linear_code import Equation, LinearCode
 from raidfs.extents import Extents
-from raidfs.geometry.reshape import Section, before_section, recorded_rows, touched_rows
+from raidfs.geometry.geometry import zone_of
+from raidfs.geometry.reshape import Section, Side, before_section, recorded_rows, touched_rows
 
 _EVERYWHERE = 1 << 62
+_MOST_SYMBOLS = 1 << 12
+"""Symbols of a joint codeword for which it is made; 4096 are those of 4 members whose chunk grows 1365-fold."""
+_MOST_RECIPES = 1 << 18
+"""Symbols of a whole period for which it is made; 184 codewords of 462 are those of a RAID6 that grows to 24 members.
+
+Beyond these it would take minutes and gigabytes; then old copies are not used.
+"""
 
 
 def joint_codewords(
@@ -53,6 +61,8 @@ def joint_codewords(
     if zone is None:
         return None
     old = codewords_of(before_section(description), members, redundancy)
+    if _is_too_large(new, old):
+        return None
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
     recorded = written = recorded_rows(description)
     if reshape.front is not None:
@@ -72,6 +82,22 @@ def joint_codewords(
     after = _with_held(after, members, lambda member: written.shift(member.new_data_offset))
     before = _with_held(_regrouped(old, size // old.size, symbol_size), members, left)
     return _joined(after, before, reshape.quiet), zone
+
+
+def is_too_large(description: ArrayDescription) -> bool:
+    """Tell whether old copies behind the position of a reshape are not used: the geometries have too little alike."""
+    reshape = description.reshape
+    if reshape is None:
+        return False
+    zone = zone_of(reshape.after, description.component_size)
+    after = Section(0, description.size, Side.AFTER, zone, reshape.after.raid_disks)
+    return _is_too_large(codewords_of(after, ()), codewords_of(before_section(description), ()))
+
+
+def _is_too_large(new: Codewords, old: Codewords) -> bool:
+    size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
+    period = lcm(*(each.period // gcd(each.period, size // each.size) for each in (new, old)))
+    return size // symbol_size > _MOST_SYMBOLS or period * (size // symbol_size) > _MOST_RECIPES
 
 
 def _held_twice(

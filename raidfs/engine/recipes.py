@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from raidfs.engine.codewords import ZERO, Pattern, Place, Way
 from raidfs.engine.health import Health, Trust
-from raidfs.erasure.linear_code import Term, recover
+from raidfs.erasure.linear_code import Term, determined_cells, recover
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,11 @@ def recipes_for(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int
                 break
             places = [_place(each, lanes, conditions, trust) for each in way.places]
             erased = frozenset(variable for variable, place in enumerate(places) if place is None)
+            determined = determined_cells(way.code, erased) if erased else {}
             for symbol in wanted:
-                if symbol not in found and all(conditions[each] <= trust for each in way.conditions[symbol]):
+                if symbol in found or (symbol in erased and symbol not in determined):
+                    continue
+                if all(conditions[each] <= trust for each in way.conditions[symbol]):
                     recipe = _recipe(way, places, erased, symbol, trust)
                     if recipe is not None:
                         found[symbol] = recipe

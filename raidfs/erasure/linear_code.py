@@ -96,7 +96,7 @@ def recover(code: LinearCode, erased: frozenset[int], wanted: int) -> tuple[Term
     Returns:
         Terms over cells that are not erased, whose sum is the wanted cell; None: the equations do not determine it.
     """
-    equations = _determined(code, erased).get(wanted)
+    equations = determined_cells(code, erased).get(wanted)
     return None if equations is None else _solved(code, erased, wanted, equations)
 
 
@@ -115,8 +115,8 @@ def _solved(
 
 
 @lru_cache(maxsize=1 << 12)
-def _determined(code: LinearCode, erased: frozenset[int]) -> Mapping[int, tuple[int, ...]]:
-    """Return the erased cells that the equations determine, each with the numbers of those that can take part."""
+def determined_cells(code: LinearCode, erased: frozenset[int]) -> Mapping[int, tuple[int, ...]]:
+    """Return the erased cells that can be recovered, each with the numbers of the equations that can take part."""
     found: dict[int, tuple[int, ...]] = {}
     left = {cell for cell in erased if cell in code.equations_of}
     while left:

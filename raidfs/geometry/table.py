@@ -15,6 +15,7 @@ at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +133,7 @@ def _n_different(values: NDArray[np.integer], below: int) -> NDArray[np.int64]:
     return found
 
 
+@lru_cache(maxsize=1 << 13)
 def symbol_name(symbol: int, n_data: int) -> str:
     """Name a symbol: `D0`, `D1`, ..., `P`, `Q`."""
     return f"D{symbol}" if symbol < n_data else "PQ"[symbol - n_data]
