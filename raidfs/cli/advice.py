@@ -106,7 +106,7 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
             else "unproven: their rows disagree with their parity, and nothing tells which member is wrong"
         )
         findings.append(Finding(Severity.WARNING, "array", text))
-    if (account.lost or account.doubtful) and is_too_large(description):
+    if account.lost and is_too_large(description):
         text = (
             "what the reshape left at its old places is not used to rebuild what lies behind its position: the old and "
             "the new geometry repeat together only after too many chunks"

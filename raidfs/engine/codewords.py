@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from raidfs.array.description import Member
 from raidfs.engine.damage import TrustMap
-from raidfs.erasure.linear_code import Equation, LinearCode, parity_code
+from raidfs.erasure.linear_code import Equation, LinearCode, code_of, parity_code
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side
 from raidfs.geometry.table import RowTable, symbol_name
@@ -285,8 +285,7 @@ def _pattern(room: _Room, stripes: range) -> Pattern:
         code = parity_code(n_data, n_parity, tuple(table.exponent[stripe].tolist()))
         equations += [tuple((variables[cell], c) for cell, c in each) for each in code.equations]
     ordered = tuple(room.preferred(each, is_data=number < n_symbols) for number, each in enumerate(places))
-    whole = code if len(stripes) == 1 else LinearCode(tuple(equations))
-    return (Way(whole, ordered, tuple(names), ((),) * n_symbols),)
+    return (Way(code_of(tuple(equations)), ordered, tuple(names), ((),) * n_symbols),)
 
 
 def _places(room: _Room, stripes: range, stripe: int, column: int) -> tuple[Place, ...]:

@@ -26,8 +26,8 @@ from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Section, Side, before_section, recorded_rows, touched_rows
 
 _EVERYWHERE = 1 << 62
-_MOST_SYMBOLS = 1 << 12
-"""Symbols of a joint codeword for which it is made; 4096 are those of 4 members whose chunk grows 1365-fold."""
+_MOST_SYMBOLS = 1 << 10
+"""Symbols of a joint codeword for which it is made; 768 are those of 4 members whose chunk grows 256-fold."""
 _MOST_RECIPES = 1 << 18
 """Symbols of a whole period for which it is made; 184 codewords of 462 are those of a RAID6 that grows to 24 members.
 

@@ -8,11 +8,14 @@ Recovering a cell = a combination of rows that is zero at all other erased cells
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from raidfs.erasure.gf256 import inverse, multiply, power
+import numpy as np
+
+from raidfs.erasure.gf256 import inverse, multiply, power, products
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ Equation = tuple[tuple[int, int], ...]
 
 _Row = dict[int, int]
 """The same while it is worked with."""
+_MANY = 64
+"""Equations from which on all cells that they determine are solved for together."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,12 @@ class LinearCode:
 
 
 @lru_cache(maxsize=1 << 12)
+def code_of(equations: tuple[Equation, ...]) -> LinearCode:
+    """Return the code of some equations, the same object for the same ones: what it knows of itself is kept."""
+    return LinearCode(equations)
+
+
+@lru_cache(maxsize=1 << 12)
 def parity_code(n_data: int, n_parity: int, exponents: tuple[int, ...]) -> LinearCode:
     """Return the code of a stripe of `n_data` data symbols, then P, then Q if `n_parity` is 2.
 
@@ -96,8 +107,23 @@ def recover(code: LinearCode, erased: frozenset[int], wanted: int) -> tuple[Term
     Returns:
         Terms over cells that are not erased, whose sum is the wanted cell; None: the equations do not determine it.
     """
-    equations = determined_cells(code, erased).get(wanted)
-    return None if equations is None else _solved(code, erased, wanted, equations)
+    found = determined_cells(code, erased).get(wanted)
+    if found is None:
+        return None
+    return found.terms or _solved(code, erased, wanted, found.equations)
+
+
+@dataclass(frozen=True)
+class Determined:
+    """How a cell is determined.
+
+    Attributes:
+        equations: numbers of those that can take part.
+        terms: whose sum it is, where they are known already.
+    """
+
+    equations: tuple[int, ...]
+    terms: tuple[Term, ...] = ()
 
 
 @lru_cache(maxsize=1 << 16)
@@ -115,17 +141,45 @@ def _solved(
 
 
 @lru_cache(maxsize=1 << 12)
-def determined_cells(code: LinearCode, erased: frozenset[int]) -> Mapping[int, tuple[int, ...]]:
-    """Return the erased cells that can be recovered, each with the numbers of the equations that can take part."""
-    found: dict[int, tuple[int, ...]] = {}
+def determined_cells(code: LinearCode, erased: frozenset[int]) -> Mapping[int, Determined]:
+    """Return the erased cells that can be recovered, and how."""
+    found: dict[int, Determined] = {}
     left = {cell for cell in erased if cell in code.equations_of}
     while left:
         equations, cells = _connected(code, erased, min(left))
         left -= cells
-        reduced = _reduced([dict(code.equations[number]) for number in equations], sorted(cells))
-        alone = [row.keys() & cells for row in reduced]
-        found |= {next(iter(each)): equations for each in alone if len(each) == 1}
+        rows = [dict(code.equations[number]) for number in equations]
+        if len(rows) > _MANY:
+            found |= {cell: Determined(equations, terms) for cell, terms in _solved_together(rows, cells)}
+            continue
+        alone = [row.keys() & cells for row in _reduced(rows, sorted(cells))]
+        found |= {next(iter(each)): Determined(equations) for each in alone if len(each) == 1}
     return found
+
+
+def _solved_together(rows: Sequence[_Row], erased: AbstractSet[int]) -> Iterator[tuple[int, tuple[Term, ...]]]:
+    """Solve many equations at once by Gauss-Jordan elimination; yields the cells that they determine, and how."""
+    cells = [*sorted(erased), *sorted({cell for row in rows for cell in row} - erased)]
+    column_of = {cell: column for column, cell in enumerate(cells)}
+    matrix = np.zeros((len(rows), len(cells)), dtype=np.uint8)
+    for number, row in enumerate(rows):
+        matrix[number, [column_of[cell] for cell in row]] = [*row.values()]
+    done = 0
+    for column in range(len(erased)):
+        there = np.flatnonzero(matrix[done:, column])
+        if not len(there):
+            continue
+        matrix[[done, done + there[0]]] = matrix[[done + there[0], done]]
+        pivot = products(inverse(int(matrix[done, column])))[matrix[done]]
+        matrix[done] = 0
+        for number in np.flatnonzero(matrix[:, column]).tolist():
+            matrix[number] ^= products(int(matrix[number, column]))[pivot]
+        matrix[done] = pivot
+        done += 1
+    for row in matrix[:done]:
+        (own, *others) = np.flatnonzero(row).tolist()
+        if not others or others[0] >= len(erased):
+            yield cells[own], tuple(Term(cells[each], int(row[each])) for each in others)
 
 
 def _connected(code: LinearCode, erased: frozenset[int], first: int) -> tuple[tuple[int, ...], set[int]]:
@@ -174,7 +228,7 @@ def _without(rows: list[_Row], unknowns: Iterable[int]) -> list[_Row]:
     for unknown in unknowns:
         pivot = next((row for row in rows if unknown in row), None)
         if pivot is not None:
-            rows = [_cancel(row, pivot, unknown) for row in rows if row is not pivot]
+            rows = [_cancel(row, pivot, unknown) if unknown in row else row for row in rows if row is not pivot]
     return rows
 
 
@@ -184,8 +238,8 @@ def _reduced(rows: list[_Row], columns: Iterable[int]) -> list[_Row]:
     for column in columns:
         pivot = next((row for row in rows if column in row), None)
         if pivot is not None:
-            rows = [_cancel(row, pivot, column) for row in rows if row is not pivot]
-            done = [*(_cancel(row, pivot, column) for row in done), pivot]
+            rows = [_cancel(row, pivot, column) if column in row else row for row in rows if row is not pivot]
+            done = [*(_cancel(row, pivot, column) if column in row else row for row in done), pivot]
         if not rows:
             break
     return done
@@ -193,12 +247,10 @@ def _reduced(rows: list[_Row], columns: Iterable[int]) -> list[_Row]:
 
 def _cancel(row: _Row, pivot: _Row, column: int) -> _Row:
     """Add the multiple of `pivot` that makes `row` zero at `column`."""
-    if column not in row:
-        return row
     factor = multiply(row[column], inverse(pivot[column]))
     found = dict(row)
     for cell, c in pivot.items():
-        value = found.get(cell, 0) ^ multiply(factor, c)
+        value = found.get(cell, 0) ^ (c if factor == 1 else multiply(factor, c))
         if value:
             found[cell] = value
         else:

@@ -330,7 +330,7 @@ def test_features_that_nobody_may_guess_about() -> None:
         ({"component_size": None}, InconsistentDescription, "a component of 0 bytes"),
         ({"component_size": 4096}, InconsistentDescription, "does not hold one chunk"),
         ({"reshape": replace(GROWTH, position=512)}, InconsistentDescription, "position 512 is no multiple"),
-        ({"reshape": replace(GROWTH, delta_disks=9)}, InconsistentDescription, "a raid5 of -5 members"),
+        ({"reshape": replace(GROWTH, delta_disks=9)}, InconsistentDescription, "raid_disks is -5, too few for a raid5"),
         ({"reshape": replace(GROWTH, new_chunk_size=0)}, InconsistentDescription, "chunk_size is 0 bytes"),
         ({"component_size": 1 << 62}, InconsistentDescription, "component size is"),
     ],

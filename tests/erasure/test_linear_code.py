@@ -90,6 +90,49 @@ def test_any_equations_do() -> None:
     assert recover(LinearCode(()), frozenset([0]), 0) is None
 
 
+def rank(rows: list[list[int]]) -> int:
+    done = 0
+    for column in range(len(rows[0])):
+        pivot = next((row for row in rows[done:] if row[column]), None)
+        if pivot is not None:
+            rows.remove(pivot)
+            factors = [gf_mul(row[column], gf_inverse(pivot[column])) for row in rows]
+            rows = [
+                [a ^ gf_mul(factor, b) for a, b in zip(row, pivot, strict=True)] if factor and number >= done else row
+                for number, (row, factor) in enumerate(zip(rows, factors, strict=True))
+            ]
+            rows.insert(done, pivot)
+            done += 1
+    return done
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1 << 20), st.integers(1, 60))
+def test_many_equations_give_the_same_as_few(seed: int, n_erased: int) -> None:
+    """What is solved together is a combination of the equations, and found exactly where one at a time finds it."""
+    chance = Random(seed)
+    width, n_checks = 70, 66
+    rows = [[0] * width for _ in range(n_checks)]
+    for row in rows:
+        for cell in chance.sample(range(width), 3):
+            row[cell] = chance.choice([1, 1, 2, 77])
+    erased = frozenset(chance.sample(range(width), n_erased))
+    code = LinearCode.of_rows(rows)
+    whole = rank([*rows])
+    for wanted in sorted(erased)[:6]:
+        terms = recover(code, erased, wanted)
+        unknown = [[row[cell] for cell in sorted(erased - {wanted})] + [0] for row in rows]
+        with_wanted = [[*each[:-1], row[wanted]] for each, row in zip(unknown, rows, strict=True)]
+        assert (terms is not None) == (rank(with_wanted) > rank(unknown))
+        if terms is not None:
+            assert not {term.cell for term in terms} & erased
+            told = [0] * width
+            told[wanted] = 1
+            for term in terms:
+                told[term.cell] = term.coefficient
+            assert rank([*rows, told]) == whole
+
+
 @settings(max_examples=200)
 @given(st.integers(2, 8), st.integers(1, 5), st.data())
 def test_companions_are_those_of_some_set_that_suffices_only_with_them(

@@ -13,7 +13,8 @@ from raidfs.block import read_exact
 from raidfs.cli.session import open_array
 from raidfs.evidence.restarted import written_too_far
 from tests.oracle.layouts import Geometry
-from tests.oracle.writer import NEW, Simulation
+from tests.oracle.member import NEW
+from tests.oracle.writer import Simulation
 from tests.support.crashes import reshaping_arrays
 from tests.support.simulated import describe, images_of, memory_sources
 
