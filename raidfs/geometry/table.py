@@ -15,7 +15,7 @@ at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,14 @@ class RowTable:
     def width(self) -> int:
         """Cells per stripe."""
         return int(self.role.shape[1])
+
+    @cached_property
+    def column_of_symbol(self) -> NDArray[np.int64]:
+        """int64 (period, n_data): the first column that holds each data symbol."""
+        columns = np.zeros((self.period, self.n_data + self.n_parity), dtype=np.int64)
+        for column in reversed(range(self.width)):
+            columns[np.arange(self.period), self.symbol[:, column]] = column
+        return columns[:, : self.n_data]
 
     @property
     def has_copies_on_one_role(self) -> bool:
