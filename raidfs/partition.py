@@ -8,9 +8,9 @@
     -1 backup header        -1 backup header, its entries before it
 
 How large a sector is the disk knows and an image does not, so both are tried: a GPT header that says where it lies
-tells, and an MBR is given in both readings, the more likely one first. Nothing is trusted blindly: a damaged primary
-header gives way to its backup, and what is odd is a finding. A table that was left over beside another one is read,
-too: what lies in a partition must prove itself anyway.
+tells, and an MBR is given in both readings, the more likely one first: that which has partitions begin at whole MiB.
+Nothing is trusted blindly: a damaged primary header gives way to its backup, and what is odd is a finding. A table that
+was left over beside another one is read, too: what lies in a partition must prove itself anyway.
 
 Source: UEFI specification, "GUID Partition Table"; the MBR holds four entries of 16 bytes at byte 446, extended
 partitions hold a chain of such sectors. Numbers are those of Linux (`block/partitions/msdos.c`, `efi.c`).
@@ -28,6 +28,8 @@ from raidfs.block import BlockSource, read_exact
 from raidfs.finding import Finding, Severity
 
 SECTOR_SIZES = (512, 4096)
+_ALIGNED = 1 << 20
+"""Where partitions begin that fdisk, parted or an installer made in this century: at multiples of this [bytes]."""
 _SIGNATURE = b"\x55\xaa"
 _GPT_SIGNATURE = b"EFI PART"
 _HEADER_SIZE = 92
@@ -79,7 +81,8 @@ def read_partitions(source: BlockSource, subject: str) -> tuple[tuple[Partition,
     table = _table(source, 0) or []
     is_protective = any(kind == _PROTECTIVE for kind, _, _ in table)
     gpt = _gpt(source, [start + n_sectors - 1 for kind, start, n_sectors in table if kind == _PROTECTIVE])
-    readings = sorted((_mbr(source, unit) for unit in SECTOR_SIZES), key=lambda reading: len(reading.notes))
+    units = reversed(SECTOR_SIZES) if _is_aligned_in_large_sectors(table) else SECTOR_SIZES
+    readings = sorted((_mbr(source, unit) for unit in units), key=lambda reading: len(reading.notes))
     if gpt.partitions and (is_protective or not readings[0].partitions):
         tables = [gpt]
     elif gpt.partitions:
@@ -96,6 +99,13 @@ def read_partitions(source: BlockSource, subject: str) -> tuple[tuple[Partition,
             found.setdefault((each.start, each.size), each)
     notes = [*tables[0].notes, *(gpt.notes if tables[0] is not gpt else ())]
     return tuple(found.values()), tuple(Finding(Severity.WARNING, subject, f"{subject}: {note}") for note in notes)
+
+
+def _is_aligned_in_large_sectors(table: list[tuple[int, int, int]]) -> bool:
+    """Tell whether all partitions begin at whole MiB in sectors of 4096 bytes, and not so in those of 512."""
+    starts = [start for kind, start, n_sectors in table if n_sectors and kind != _PROTECTIVE]
+    large, small = (all(start * unit % _ALIGNED == 0 for start in starts) for unit in reversed(SECTOR_SIZES))
+    return large and not small
 
 
 def _reaches_out(source: BlockSource, partition: Partition) -> bool:

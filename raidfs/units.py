@@ -7,6 +7,7 @@ Inside raidfs every quantity is in bytes. Sectors (512 bytes, always) exist only
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from raidfs.errors import UsageError
 
@@ -42,6 +43,22 @@ def format_size(n_bytes: int) -> str:
         if abs(n_bytes) >= 1 << power:
             return f"{n_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + f" {unit}"
     return f"{n_bytes} bytes"
+
+
+def format_numbers(numbers: Iterable[int]) -> str:
+    """List ascending numbers for people; runs of four and more by their ends.
+
+    >>> format_numbers([0, 1, 2, 5, 7, 8, 9, 10])
+    '0, 1, 2, 5, 7-10'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = [[f"{run[0]}-{run[-1]}"] if len(run) > 3 else [str(number) for number in run] for run in runs]
+    return ", ".join(word for words in told for word in words)
 
 
 def format_offset(n_bytes: int) -> str:

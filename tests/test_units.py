@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raidfs.errors import UsageError
-from raidfs.units import align_down, align_up, format_offset, format_size, parse_size
+from raidfs.units import align_down, align_up, format_numbers, format_offset, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,17 @@ def test_aligns_to_the_nearest_multiple_on_each_side(value: int, unit: int) -> N
     assert down <= value <= up
     assert value - down < unit
     assert up - value < unit
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([], ""),
+        ([3], "3"),
+        ([0, 1, 2], "0, 1, 2"),
+        ([0, 1, 2, 3, 5, 7, 8], "0-3, 5, 7, 8"),
+        ([4, *range(9, 400)], "4, 9-399"),
+    ],
+)
+def test_runs_of_numbers_are_told_by_their_ends(numbers: list[int], told: str) -> None:
+    assert format_numbers(numbers) == told

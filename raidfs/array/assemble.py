@@ -22,7 +22,7 @@ from raidfs.array.unsynced import Intent, bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import BitmapClaim, MemberClaim
-from raidfs.units import format_offset, format_size
+from raidfs.units import format_numbers, format_offset, format_size
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ def _later_level(claim: MemberClaim) -> list[Finding]:
 def _unknown_sizes(members: Sequence[Member], shape: Shape, component_size: int) -> list[Finding]:
     """Say what missing members are taken to have given, where nothing tells."""
     there = {member.role for member in members if member.state.serves}
-    missing = [str(role) for role in range(shape.raid_disks) if role not in there]
+    missing = [role for role in range(shape.raid_disks) if role not in there]
     if not shape.has_own_sizes or not missing:
         return []
-    text = f"nothing records how much the members of the missing roles ({', '.join(missing)}) gave to this "
+    text = f"nothing records how much the members of the missing roles ({format_numbers(missing)}) gave to this "
     text += f"{shape.level.title}: {format_size(component_size)} are assumed, as much as the largest of the others"
     return [Finding(Severity.WARNING, "array", text)]
 

@@ -14,8 +14,12 @@ class FarSets(Enum):
     BUGGY = 1
     FIXED = 2
 
+    @property
+    def suffix(self) -> str:
+        """What it adds to the name of a layout."""
+        return {FarSets.NONE: "", FarSets.BUGGY: ", buggy far sets", FarSets.FIXED: ", far sets"}[self]
 
-_FAR_SETS_NAMES = {FarSets.NONE: "", FarSets.BUGGY: ", buggy far sets", FarSets.FIXED: ", far sets"}
+
 _COPIES_NAME = re.compile(r"(?:near=(\d+))?(?:, )?(?:(far|offset)=(\d+))?((?:, buggy far sets|, far sets)?)")
 
 
@@ -40,7 +44,7 @@ class CopiesLayout:
         """As mdadm prints it: `near=2`, `far=2`, `offset=2`."""
         parts = [f"near={self.near}"] if self.near > 1 or self.far == 1 else []
         parts += [f"{'offset' if self.is_offset else 'far'}={self.far}"] if self.far > 1 else []
-        return ", ".join(parts) + _FAR_SETS_NAMES[self.far_sets]
+        return ", ".join(parts) + self.far_sets.suffix
 
     @property
     def number(self) -> int:
@@ -61,6 +65,6 @@ class CopiesLayout:
         match = _COPIES_NAME.fullmatch(name)
         if match is None:
             return None
-        far_sets = next(each for each, text in _FAR_SETS_NAMES.items() if text == match[4])
+        far_sets = next(each for each in FarSets if each.suffix == match[4])
         found = cls(int(match[1] or 1), int(match[3] or 1), match[2] == "offset", far_sets)
         return found if found.name == name and found.near > 0 else None

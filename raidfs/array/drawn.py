@@ -72,7 +72,7 @@ def flaw_in(drawn: Drawn) -> str:
     if drawn.is_grid is None:
         return f"a {drawn.level} has only one layout, so there is no table of it"
     if drawn.raid_disks < 1:
-        return f"a {drawn.level} of {drawn.raid_disks} members cannot be"
+        return f"raid_disks is {drawn.raid_disks}, too few for a {drawn.level}"
     if not 0 < len(drawn.rows) <= _MOST_ROWS:
         return f"the table has {len(drawn.rows)} rows, which cannot be"
     for number, row in enumerate(drawn.rows):

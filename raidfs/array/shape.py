@@ -66,6 +66,8 @@ _ONLY_LAYOUT = {Level.LINEAR: "concatenated", Level.RAID1: "mirrored"}
 
 _N_PARITY = {Level.RAID4: 1, Level.RAID5: 1, Level.RAID6: 2}
 _FEWEST_DISKS = {Level.RAID4: 2, Level.RAID5: 2, Level.RAID6: 4, Level.RAID10: 2}
+_MOST_IN_Q = 255
+"""Powers of 2 in GF(2^8)."""
 _WITHOUT_CHUNK = (Level.LINEAR, Level.RAID1)
 
 
@@ -118,13 +120,21 @@ class Shape:
             raise InconsistentDescription(f"{self.level.title} has no layout {self.layout!r}")
         least = 0 if self.level in _WITHOUT_CHUNK else 512
         if self.chunk_size < least or self.chunk_size % 512:
-            raise InconsistentDescription(f"a chunk of {self.chunk_size} bytes is no multiple of 512 bytes")
+            positive = "positive " if self.chunk_size <= 0 else ""
+            raise InconsistentDescription(
+                f"chunk_size is {self.chunk_size} bytes, which is no {positive}multiple of 512 bytes"
+            )
         if self.level is Level.RAID10 and self.n_copies < 2:
             raise InconsistentDescription(f"a raid10 ({self.layout}) without copies cannot be")
         fewest = max(_FEWEST_DISKS.get(self.level, 1), 1 if self.level is not Level.RAID10 else self.n_copies)
         if self.raid_disks < fewest:
             layout = f" ({self.layout})" if self.level is Level.RAID10 else ""
-            raise InconsistentDescription(f"a {self.level.title}{layout} of {self.raid_disks} members cannot be")
+            raise InconsistentDescription(f"raid_disks is {self.raid_disks}, too few for a {self.level.title}{layout}")
+        if self.n_parity == 2 and self.exponents is None and self.n_data > _MOST_IN_Q:
+            raise InconsistentDescription(
+                f"raid_disks is {self.raid_disks}, too many for a {self.level.title}: its Q tells at most {_MOST_IN_Q} "
+                "data chunks apart"
+            )
 
     def _check_table(self) -> None:
         """Refuse a table that is none, and what goes without one."""
@@ -150,6 +160,11 @@ class Shape:
     def n_parity(self) -> int:
         """Redundant chunks per stripe."""
         return _N_PARITY.get(self.level, 0)
+
+    @property
+    def redundancy(self) -> str:
+        """What it is rebuilt from: `parity`, `copies`, or nothing."""
+        return "parity" if self.has_parity else "copies" if self.n_copies > 1 else ""
 
     @property
     def has_parity(self) -> bool:

@@ -6,12 +6,13 @@ from raidfs.array.description import ArrayDescription, State
 from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
+from raidfs.engine.joint import is_too_large
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.doubts import Doubt, doubts_of, name_among, open_shapes
 from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.reshape import likely_by_front, undecided_by_front
 from raidfs.geometry.zone import Zone
-from raidfs.units import format_size
+from raidfs.units import format_numbers, format_size
 
 
 def findings_of_array(description: ArrayDescription, account: Account) -> list[Finding]:
@@ -23,11 +24,10 @@ def _about_members(description: ArrayDescription) -> list[Finding]:
     findings = []
     missing = description.missing_roles
     if missing:
-        roles = ", ".join(str(role) for role in missing)
+        roles, redundancy = format_numbers(missing), description.shape.redundancy
+        told = f"rebuilt where {redundancy} allow{'s' if redundancy == 'parity' else ''}" if redundancy else "lost"
         word = "role" if len(missing) == 1 else "roles"
-        findings.append(
-            Finding(Severity.WARNING, "array", f"no image serves {word} {roles}: rebuilt where parity allows")
-        )
+        findings.append(Finding(Severity.WARNING, "array", f"no image serves {word} {roles}: {told}"))
     for member in description.members:
         if member.state is State.RECOVERING and member.recovered_to is not None:
             held = format_size(member.recovered_to)
@@ -104,11 +104,18 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
     if unproven > 0:
         text = f"{format_size(unproven)} ({unproven} bytes) are "
         text += (
-            "rebuilt but unproven: the array was not shut down cleanly, so its parity may be stale"
+            f"rebuilt but unproven: the array was not shut down cleanly, so its {description.shape.redundancy} may be "
+            "stale"
             if description.unsynced
             else "unproven: they come from mdadm's backup, or their rows disagree with their parity"
             if any(member.state is State.BACKUP for member in description.members)
             else "unproven: their rows disagree with their parity, and nothing tells which member is wrong"
+        )
+        findings.append(Finding(Severity.WARNING, "array", text))
+    if account.lost and is_too_large(description):
+        text = (
+            "what the reshape left at its old places is not used to rebuild what lies behind its position: the old and "
+            "the new geometry repeat together only after too many chunks"
         )
         findings.append(Finding(Severity.WARNING, "array", text))
     if account.lost:

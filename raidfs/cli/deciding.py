@@ -17,6 +17,7 @@ from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
 from raidfs.evidence.front import find_front
+from raidfs.evidence.restarted import written_too_far
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
 
@@ -106,9 +107,10 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
 
 
 def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
-    """Ask the data how far a reshape came whose recorded position is not exact by itself."""
+    """Ask the data whether the recorded position of a reshape can be right, and how far it came beyond that."""
     patient = {
         role: TimedSource(member.path, members[member.path], options.patience)
         for role, member in description.serving.items()
     }
-    return find_front(description, patient)
+    too_far = "" if description.withheld else written_too_far(description, patient)
+    return find_front(replace(description, withheld=description.withheld or too_far), patient)

@@ -177,9 +177,10 @@ def _part(declaration: Declaration, number: int, image: RawImage, partition: str
     if partition is None:
         return image
     partitions, _ = read_partitions(image, image.path)
-    windows = {each.path.rpartition("#")[2]: each for each in windows_of(image, partitions)}
+    parts = windows_of(image, partitions)
+    windows = {name: each for each in parts for name in each.names}
     if partition not in windows:
-        there = ", ".join(windows) or "none"
+        there = ", ".join(each.names[0] for each in parts) or "none"
         what = f"{image.path} has no partition {partition}; it has {there}"
         raise BadArrayFile(f"{declaration.line_of(number)}: {what}")
     return windows[partition]

@@ -176,7 +176,7 @@ def _tell(array: OpenArray, target: str, least: Severity) -> None:
     account = array.account()
     click.echo(f"{target}: {format_size(account.total)} ({account.total} bytes) of the array {array.description.uuid}")
     parts: Iterable[tuple[int, str]] = (
-        (account.rebuilt, "rebuilt from parity"),
+        (account.rebuilt, f"rebuilt from {array.description.shape.redundancy}"),
         (account.unproven, "unproven"),
         (account.doubtful, "doubtful" if array.options.policy.doubtful else "doubtful, left as holes"),
         (account.lost, "lost, left as holes"),

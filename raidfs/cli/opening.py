@@ -287,7 +287,9 @@ def _leave_out(opened: Opened, words: Sequence[str]) -> None:
     for word in words:
         image, _, name = word.rpartition("#")
         paths = {
-            path for path in opened.members if path.endswith(f"#{name}") and is_same(path.rpartition("#")[0], image)
+            path
+            for path, source in opened.members.items()
+            if isinstance(source, Window) and name in source.names and is_same(source.image.path, image)
         }
         if not paths:
             raise UsageError(f"--exclude {word}: no member lies in such a partition")

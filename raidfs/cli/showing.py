@@ -9,8 +9,8 @@ from itertools import islice
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.cli.session import OpenArray
-from raidfs.engine.account import Account, extents_with
-from raidfs.engine.health import Health, Policy
+from raidfs.engine.account import extents_with
+from raidfs.engine.health import Health
 from raidfs.extents import Extents
 from raidfs.fuse.options import MountOptions
 from raidfs.report.facts import gather
@@ -97,17 +97,19 @@ def ready_text(array: OpenArray, view: ArrayView, folder: str, reader: Reader, m
     """Return what is told once the tree can be read."""
     size = format_size(view.source.size)
     lines = [f"{title_of(array)}, {size}, is at {folder}/array.img: {view.contents.meaning}."]
-    lines += _damage_lines(array.account(), array.options.policy)
+    lines += _damage_lines(array)
     lines += guide(view.contents, folder, reader, mountpoint).lines()
     return "\n".join(lines)
 
 
-def _damage_lines(account: Account, policy: Policy) -> list[str]:
+def _damage_lines(array: OpenArray) -> list[str]:
+    account, redundancy = array.account(), array.description.shape.redundancy
     withheld = [(n, word) for n, word in ((account.doubtful, "doubtful"), (account.lost, "lost")) if n]
     lines = []
     if account.unproven:
-        served = "withheld (-o strict)" if policy.strict else "served"
-        lines.append(f"{format_size(account.unproven)} are rebuilt from parity that may be stale: {served}.")
+        served = "withheld (-o strict)" if array.options.policy.strict else "served"
+        told = f"rebuilt from {redundancy} that may be stale" if redundancy else "unproven"
+        lines.append(f"{format_size(account.unproven)} are {told}: {served}.")
     if withheld:
         told = " and ".join(f"{format_size(n)} {word}" for n, word in withheld)
         lines.append(f"{told}: see array.map; what is withheld fails with an input/output error.")

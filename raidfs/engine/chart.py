@@ -78,12 +78,14 @@ def _helped(
 ) -> list[SectionChart]:
     """Cut the new side of a reshape where the new geometry alone does not suffice, and chart both together there."""
     section = chart.section
+    has_sure_copies = description.reshape is not None and bool(description.reshape.quiet)
+    enough = Health.REBUILT if has_sure_copies else Health.UNPROVEN
+    if not _poor_states(chart, enough).any():
+        return [chart]  # both geometries together are large
     joint = joint_codewords(description, members, section, chart.codewords, redundancy_of(description))
     if joint is None:
         return [chart]
     codewords, zone = joint
-    has_sure_copies = description.reshape is not None and bool(description.reshape.quiet)
-    enough = Health.REBUILT if has_sure_copies else Health.UNPROVEN
     pieces: list[SectionChart] = []
     done = section.array_start
     for start, stop in _insufficient(chart, codewords, enough).clip(*zone):
@@ -100,13 +102,19 @@ def _helped(
     return pieces
 
 
+def _poor_states(chart: SectionChart, enough: Health) -> NDArray[np.bool_]:
+    """Tell in which states some byte is worth less than `enough`."""
+    return np.array(
+        [any(recipe.health > enough for rows in state for recipe in rows) for state in chart.recipes], dtype=np.bool_
+    )
+
+
 def _insufficient(chart: SectionChart, joint: Codewords, enough: Health) -> Extents:
     """Return the joint codewords in which some byte is worth less than `enough` [array bytes]."""
-    poor = [any(recipe.health > enough for rows in state for recipe in rows) for state in chart.recipes]
     own = chart.codewords
     _, last = own.numbers(chart.section.array_start, chart.section.array_stop)
     stops = np.append(chart.span_start[1:], last * own.symbol_size)
-    wanted = np.array(poor, dtype=np.bool_)[chart.span_state]
+    wanted = _poor_states(chart, enough)[chart.span_state]
     low = own.array_origin + chart.span_start[wanted] // own.symbol_size * own.size
     high = own.array_origin + -(-stops[wanted] // own.symbol_size) * own.size
     low = joint.array_origin + (low - joint.array_origin) // joint.size * joint.size

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from raidfs.array.description import Member
 from raidfs.engine.damage import TrustMap
 from raidfs.engine.health import Trust
-from raidfs.erasure.linear_code import LinearCode, parity_code
+from raidfs.erasure.linear_code import Equation, LinearCode, code_of, parity_code
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side
 from raidfs.geometry.table import RowTable, symbol_name
@@ -216,6 +216,8 @@ class _Room:
     lanes: list[Lane] = field(default_factory=list)
     conditions: dict[int, Condition] = field(default_factory=dict)
     _known: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    _ordered: dict[tuple[tuple[Place, ...], bool], tuple[Place, ...]] = field(default_factory=dict)
+    _cells: dict[tuple[int, int, tuple[int, ...]], tuple[Place, ...]] = field(default_factory=dict)
 
     def lanes_at(self, role: int, component_origin: int, at_best: Trust) -> tuple[int, ...]:
         """Return the lanes of all sources of a role at a height, the preferred first; where there is none, NOBODY's."""
@@ -239,6 +241,27 @@ class _Room:
             self.conditions[origin] = Condition(self.redundancy.trust, origin, step)
         return (list(self.conditions).index(origin),)
 
+    def cell(self, role: int, component_origin: int, conditions: tuple[int, ...], at_best: Trust) -> tuple[Place, ...]:
+        """Return the places of a cell, the same object for the same ones: wide arrays have few lanes."""
+        key = (role, component_origin, conditions)
+        if key not in self._cells:
+            lanes = self.lanes_at(role, component_origin, at_best)
+            self._cells[key] = tuple(Place(lane, conditions) for lane in lanes)
+        return self._cells[key]
+
+    def preferred(self, places: tuple[Place, ...], *, is_data: bool) -> tuple[Place, ...]:
+        """Order the places of a variable; those of the first role are its own, and hang on no redundancy."""
+        key = (places, is_data)
+        if key not in self._ordered:
+            ordered = sorted(places, key=lambda place: self.rank(place.lane))
+            own = self.lanes[ordered[0].lane].role
+            self._ordered[key] = tuple(
+                Place(place.lane, () if is_own and is_data else place.conditions, is_own)
+                for place in ordered
+                for is_own in [self.lanes[place.lane].role == own]
+            )
+        return self._ordered[key]
+
     def rank(self, lane: int) -> tuple[bool, bool]:
         """Return what puts a copy behind others: that it may have strayed, or that its member is read last."""
         source = self.lanes[lane].source
@@ -254,9 +277,9 @@ def _pattern(room: _Room, stripes: range) -> Pattern:
     table = room.section.zone.table
     n_data, n_parity = table.n_data, table.n_parity
     n_symbols = len(stripes) * n_data
-    places: list[list[Place]] = [[] for _ in range(len(stripes) * (n_data + n_parity))]
+    places: list[tuple[Place, ...]] = [()] * (len(stripes) * (n_data + n_parity))
     names = [""] * len(places)
-    checks: list[tuple[int, ...]] = []
+    equations: list[Equation] = []
     for number, stripe in enumerate(stripes):
         first_parity = n_symbols + number * n_parity
         variables = [*range(number * n_data, (number + 1) * n_data), *range(first_parity, first_parity + n_parity)]
@@ -264,16 +287,13 @@ def _pattern(room: _Room, stripes: range) -> Pattern:
             variable = variables[symbol]
             names[variable] = symbol_name(symbol, n_data)
             places[variable] += _places(room, stripes, stripe, column)
-        for row in parity_code(n_data, n_parity, tuple(table.exponent[stripe].tolist())).checks:
-            check = [0] * len(places)
-            for variable, coefficient in zip(variables, row, strict=True):
-                check[variable] = coefficient
-            checks.append(tuple(check))
-    ordered = tuple(_preferred(room, each, is_data=number < n_symbols) for number, each in enumerate(places))
-    return (Way(LinearCode(tuple(checks)), ordered, tuple(names), ((),) * n_symbols),)
+        code = parity_code(n_data, n_parity, tuple(table.exponent[stripe].tolist()))
+        equations += [tuple((variables[cell], c) for cell, c in each) for each in code.equations]
+    ordered = tuple(room.preferred(each, is_data=number < n_symbols) for number, each in enumerate(places))
+    return (Way(code_of(tuple(equations)), ordered, tuple(names), ((),) * n_symbols),)
 
 
-def _places(room: _Room, stripes: range, stripe: int, column: int) -> list[Place]:
+def _places(room: _Room, stripes: range, stripe: int, column: int) -> tuple[Place, ...]:
     """Return the places of one cell of the table: one for each source of its role."""
     zone, table = room.section.zone, room.section.zone.table
     row = 0 if room.is_level else int(table.row[stripe, column])
@@ -282,16 +302,4 @@ def _places(room: _Room, stripes: range, stripe: int, column: int) -> list[Place
     array_origin = zone.array_start + (stripe - stripes.start) * zone.stripe_size
     conditions = room.condition_at(height, array_origin, len(stripes) * zone.stripe_size)
     at_best = Trust.DOUBTFUL if column and room.section.strays else Trust.SURE
-    lanes = room.lanes_at(int(table.role[stripe, column]), height + region, at_best)
-    return [Place(lane, conditions) for lane in lanes]
-
-
-def _preferred(room: _Room, places: Sequence[Place], *, is_data: bool) -> tuple[Place, ...]:
-    """Order the places of a variable; those of the first role are its own, and hang on no redundancy."""
-    ordered = sorted(places, key=lambda place: room.rank(place.lane))
-    own = room.lanes[ordered[0].lane].role
-    return tuple(
-        Place(place.lane, () if is_own and is_data else place.conditions, is_own)
-        for place in ordered
-        for is_own in [room.lanes[place.lane].role == own]
-    )
+    return room.cell(int(table.role[stripe, column]), height + region, conditions, at_best)

@@ -116,7 +116,7 @@ def _names(pattern: Pattern) -> dict[int, str]:
 def _lanes_of_stripe(pattern: Pattern, symbol: int) -> list[int]:
     """Return the lanes of the symbol itself, and of everything that shares an equation of the first way with it."""
     first = pattern[0]
-    sharing = {cell for check in first.code.checks if check[symbol] for cell, c in enumerate(check) if c}
+    sharing = {cell for number in first.code.equations_of.get(symbol, ()) for cell in first.code.cells[number]}
     lanes = [place.lane for variable in sorted({symbol, *sharing}) for place in first.places[variable]]
     return lanes + [place.lane for way in pattern[1:] for place in way.places[symbol]]
 

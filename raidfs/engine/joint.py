@@ -20,11 +20,19 @@ from raidfs.array.description import ArrayDescription, Direction, Member, Reshap
 from raidfs.engine.codewords import NOBODY, ZERO, Codewords, Condition, Pattern, Place, Redundancy, Way, codewords_of
 from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
-from raidfs.erasure.linear_code import LinearCode
+from raidfs.erasure.linear_code import Equation, LinearCode
 from raidfs.extents import Extents
-from raidfs.geometry.reshape import Section, before_section, recorded_rows, touched_rows
+from raidfs.geometry.geometry import zone_of
+from raidfs.geometry.reshape import Section, Side, before_section, recorded_rows, touched_rows
 
 _EVERYWHERE = 1 << 62
+_MOST_SYMBOLS = 1 << 10
+"""Symbols of a joint codeword for which it is made; 768 are those of 4 members whose chunk grows 256-fold."""
+_MOST_RECIPES = 1 << 18
+"""Symbols of a whole period for which it is made; 184 codewords of 462 are those of a RAID6 that grows to 24 members.
+
+Beyond these it would take minutes and gigabytes; then old copies are not used.
+"""
 
 
 def joint_codewords(
@@ -53,6 +61,8 @@ def joint_codewords(
     if zone is None:
         return None
     old = codewords_of(before_section(description), members, redundancy)
+    if _is_too_large(new, old):
+        return None
     size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
     recorded = written = recorded_rows(description)
     if reshape.front is not None:
@@ -72,6 +82,22 @@ def joint_codewords(
     after = _with_held(after, members, lambda member: written.shift(member.new_data_offset))
     before = _with_held(_regrouped(old, size // old.size, symbol_size), members, left)
     return _joined(after, before, reshape.quiet), zone
+
+
+def is_too_large(description: ArrayDescription) -> bool:
+    """Tell whether old copies behind the position of a reshape are not used: the geometries have too little alike."""
+    reshape = description.reshape
+    if reshape is None:
+        return False
+    zone = zone_of(reshape.after, description.component_size)
+    after = Section(0, description.size, Side.AFTER, zone, reshape.after.raid_disks)
+    return _is_too_large(codewords_of(after, ()), codewords_of(before_section(description), ()))
+
+
+def _is_too_large(new: Codewords, old: Codewords) -> bool:
+    size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
+    period = lcm(*(each.period // gcd(each.period, size // each.size) for each in (new, old)))
+    return size // symbol_size > _MOST_SYMBOLS or period * (size // symbol_size) > _MOST_RECIPES
 
 
 def _held_twice(
@@ -170,7 +196,7 @@ def _grouped_pattern(patterns: Sequence[Pattern], grouping: _Grouping, counts: t
     total = n_variables * grouping.n * grouping.n_pieces
     places: list[tuple[Place, ...]] = [()] * total
     names = [""] * total
-    checks: list[tuple[int, ...]] = []
+    equations: list[Equation] = []
     for part, (number, piece) in enumerate(grouping.parts):
         way = patterns[number][0]
         numbers = [grouping.variable(number, piece, variable, n_variables) for variable in range(n_variables)]
@@ -178,13 +204,9 @@ def _grouped_pattern(patterns: Sequence[Pattern], grouping: _Grouping, counts: t
             places[variable] = tuple(_moved(each, part * counts[0], part * counts[1]) for each in here)
         for variable, name in zip(numbers, way.names, strict=True):
             names[variable] = name
-        for row in way.code.checks:
-            check = [0] * total
-            for variable, coefficient in zip(numbers, row, strict=True):
-                check[variable] = coefficient
-            checks.append(tuple(check))
+        equations += [tuple(sorted((numbers[cell], c) for cell, c in each)) for each in way.code.equations]
     n_symbols = grouping.n * grouping.n_symbols * grouping.n_pieces
-    return (Way(LinearCode(tuple(checks)), tuple(places), tuple(names), ((),) * n_symbols),)
+    return (Way(LinearCode(tuple(equations)), tuple(places), tuple(names), ((),) * n_symbols),)
 
 
 def _moved(place: Place, lanes: int, conditions: int) -> Place:
@@ -230,14 +252,11 @@ def _joined_pattern(new: Way, old: Way, counts: tuple[int, int], copy_of: Sequen
     by_old = Way(old.code, old_places, old.names, conditions)
     zeros = tuple((Place(ZERO, each, is_own=False),) for each in conditions)
     n_new, n_old = len(new.places), len(old_places)
-    checks = [(*row, *(0,) * (n_old + n_symbols)) for row in new.code.checks]
-    checks += [(*(0,) * n_new, *row, *(0,) * n_symbols) for row in old.code.checks]
-    for symbol in range(n_symbols):
-        equal = [0] * (n_new + n_old + n_symbols)
-        equal[symbol] = equal[n_new + symbol] = equal[n_new + n_old + symbol] = 1
-        checks.append(tuple(equal))
+    equations = [*new.code.equations]
+    equations += [tuple((n_new + cell, c) for cell, c in each) for each in old.code.equations]
+    equations += [((symbol, 1), (n_new + symbol, 1), (n_new + n_old + symbol, 1)) for symbol in range(n_symbols)]
     together = Way(
-        LinearCode(tuple(checks)),
+        LinearCode(tuple(equations)),
         (*new.places, *old_places, *zeros),
         (*new.names, *old.names, *("",) * n_symbols),
         ((),) * n_symbols,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from raidfs.engine.codewords import ZERO, Pattern, Place, Way
 from raidfs.engine.health import Health, Trust
-from raidfs.erasure.linear_code import Term, recover
+from raidfs.erasure.linear_code import Term, determined_cells, recover
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ def recipes_for(pattern: Pattern, lanes: Sequence[int], conditions: Sequence[int
                 break
             places = [_place(each, lanes, conditions, trust) for each in way.places]
             erased = frozenset(variable for variable, place in enumerate(places) if place is None)
+            determined = determined_cells(way.code, erased) if erased else {}
             for symbol in wanted:
-                if symbol not in found and all(conditions[each] <= trust for each in way.conditions[symbol]):
+                if symbol in found or (symbol in erased and symbol not in determined):
+                    continue
+                if all(conditions[each] <= trust for each in way.conditions[symbol]):
                     recipe = _recipe(way, places, erased, symbol, trust)
                     if recipe is not None:
                         found[symbol] = recipe
@@ -67,6 +71,12 @@ def _place(places: Sequence[Place], lanes: Sequence[int], conditions: Sequence[i
     return None
 
 
+@lru_cache(maxsize=1 << 14)
+def _read(health: Health, lane: int) -> Recipe:
+    """Read a place as it is; one object for all that are alike, of which wide arrays have many."""
+    return Recipe(health, (Term(lane, 1),))
+
+
 def _recipe(
     way: Way, places: Sequence[Place | None], erased: frozenset[int], symbol: int, trust: Trust
 ) -> Recipe | None:
@@ -74,7 +84,7 @@ def _recipe(
     place = places[symbol]
     if place is not None:
         is_own = place.is_own and not way.conditions[symbol]
-        return Recipe((_BY_OWN_PLACE if is_own else _BY_REDUNDANCY)[trust], (Term(place.lane, 1),))
+        return _read((_BY_OWN_PLACE if is_own else _BY_REDUNDANCY)[trust], place.lane)
     terms = recover(way.code, erased, symbol)
     if terms is None:
         return None

@@ -5,6 +5,8 @@ Addition is XOR; multiplication goes through logarithms: a * b = g ** (log a + l
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +49,15 @@ def inverse(value: int) -> int:
     if value == 0:
         raise ZeroDivisionError("0 has no inverse in GF(2^8)")
     return int(EXP[255 - int(LOG[value])])
+
+
+@lru_cache(maxsize=256)
+def products(factor: int) -> NDArray[np.uint8]:
+    """Return the multiples of an element by every element; uint8 (256,)."""
+    found = np.zeros(256, dtype=np.uint8)
+    if factor:
+        found[1:] = EXP[LOG[factor] + LOG[1:]]
+    return found
 
 
 def power(exponent: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from raidfs.array.copies_layout import FarSets
 from raidfs.array.shape import LAYOUT_NAMES, RESHAPES, Level, Shape, layout_name
 from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.parity import LAYOUTS, parity_table
@@ -83,9 +84,10 @@ def support_table() -> str:
 
 
 def _names(level: Level) -> Iterator[str]:
-    """Yield the names of a level's layouts; of RAID10 those that current mdadm makes."""
+    """Yield the names of a level's layouts; of RAID10 N is the number of copies."""
     if level is Level.RAID10:
-        yield from (f"{kind}=N" for kind in ("near", "far", "offset"))
+        kinds = [("near", FarSets.NONE), *((kind, sets) for kind in ("far", "offset") for sets in FarSets)]
+        yield from (f"{kind}=N{sets.suffix}" for kind, sets in kinds)
         return
     for number in LAYOUT_NAMES.get(level, {0: ""}):
         name = layout_name(level, number)

@@ -17,6 +17,7 @@ from raidfs.extents import Extents
 from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.reshape import Side
 from raidfs.geometry.zone import Zone
+from raidfs.units import format_numbers
 
 _OVERRUN = (
     "Linux is known to write copies over the end of the old data while it reshapes a RAID10 to an offset layout, "
@@ -100,7 +101,7 @@ def _unplaced(description: ArrayDescription) -> Doubt:
     """Return what lies where only the sizes of missing members would tell."""
     shape, missing = description.shape, description.missing_roles
     start = shape.placed_below(description.component_sizes, missing)
-    roles = ", ".join(str(role) for role in missing)
+    roles = format_numbers(missing)
     word = "role" if len(missing) == 1 else "roles"
     text = f"nothing records how much the missing members ({word} {roles}) gave to this {shape.level.title}"
     return Doubt(Extents.span(start, description.size), f"{text}, so the bytes of the others may lie elsewhere")

@@ -15,6 +15,7 @@ at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,14 @@ class RowTable:
         """Cells per stripe."""
         return int(self.role.shape[1])
 
+    @cached_property
+    def column_of_symbol(self) -> NDArray[np.int64]:
+        """int64 (period, n_data): the first column that holds each data symbol."""
+        columns = np.zeros((self.period, self.n_data + self.n_parity), dtype=np.int64)
+        for column in reversed(range(self.width)):
+            columns[np.arange(self.period), self.symbol[:, column]] = column
+        return columns[:, : self.n_data]
+
     @property
     def has_copies_on_one_role(self) -> bool:
         """Whether some symbol is held twice by one member (far sets may do that): losing that member loses both."""
@@ -132,6 +141,7 @@ def _n_different(values: NDArray[np.integer], below: int) -> NDArray[np.int64]:
     return found
 
 
+@lru_cache(maxsize=1 << 13)
 def symbol_name(symbol: int, n_data: int) -> str:
     """Name a symbol: `D0`, `D1`, ..., `P`, `Q`."""
     return f"D{symbol}" if symbol < n_data else "PQ"[symbol - n_data]

@@ -71,7 +71,7 @@ class Zone:
         stripe, rest = np.divmod(array_offset - self.array_start, self.stripe_size)
         symbol, inside = np.divmod(rest, self.chunk_size)
         period, row = np.divmod(stripe, self.table.period)
-        column = self._column_of_symbol[row, symbol]
+        column = self.table.column_of_symbol[row, symbol]
         rows = period * self.table.rows_per_period + self.table.row[row, column]
         region = self.table.region[row, column].astype(np.int64)
         offset = self.component_start + rows * self.chunk_size + region * self.region_size
@@ -101,10 +101,3 @@ class Zone:
         if symbol >= self.table.n_data:
             return -2 - (symbol - self.table.n_data)
         return start + symbol * self.chunk_size + inside
-
-    @property
-    def _column_of_symbol(self) -> NDArray[np.int64]:
-        """int64 (period, n_data): the first column that holds each data symbol."""
-        symbols = np.arange(self.table.n_data)
-        columns: NDArray[np.int64] = np.argmax(self.table.symbol[:, None, :] == symbols[None, :, None], axis=2)
-        return columns

@@ -19,6 +19,7 @@ class Window:
 
     Attributes:
         path: how it is called: that of the image, and the partition's number.
+        names: what it may be called as well, behind the `#`: its number and where it begins, `1@1048576`.
         image: what it is a part of.
         base: where it begins [image bytes].
     """
@@ -26,6 +27,8 @@ class Window:
     def __init__(self, image: RawImage, name: str, start: int, size: int) -> None:
         """Look at [start, start + size) of an image, which is called `#name` of it."""
         self.path = f"{image.path}#{name}"
+        number, _, _ = name.partition("@")
+        self.names = (name, f"{number}@{start}")
         self.image = image
         self.base = start
         self._size = size

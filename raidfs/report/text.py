@@ -9,7 +9,7 @@ from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
 from raidfs.finding import Finding, Severity
 from raidfs.report.facts import Facts
-from raidfs.units import SECTOR, format_size
+from raidfs.units import SECTOR, format_numbers, format_size
 
 MOST_LINES = 20
 _MARKS = {Severity.ERROR: "!!", Severity.WARNING: "!", Severity.NOTE: "-"}
@@ -25,7 +25,7 @@ def render_text(facts: Facts, next_command: str, *, verbose: bool = False) -> st
     """
     description = facts.description
     head = [_title(description), *_shapes(description, facts)]
-    tail = [*_readable(facts.account), f"Next      {next_command}"]
+    tail = [*_readable(facts.account, facts.description.shape.redundancy), f"Next      {next_command}"]
     room = 1000 if verbose else MOST_LINES - len(head) - len(tail)
     for_findings = min(len(facts.findings), max(3, room - len(description.members)))
     members = _members(description.members, room - for_findings)
@@ -66,7 +66,7 @@ def _cleanness(description: ArrayDescription) -> str:
     if not unsynced:
         return "not clean, but nothing was being written"
     where = f" in {format_size(unsynced)} of each member" if unsynced < description.component_size else ""
-    return f"NOT CLEAN: parity may be stale{where}"
+    return f"NOT CLEAN: {description.shape.redundancy or 'what was written last'} may be stale{where}"
 
 
 def _shape(shape: Shape) -> str:
@@ -93,7 +93,7 @@ def _members(members: Sequence[Member], room: int) -> list[str]:
     if len(lines) > room:
         healthy = [each for each in members if each.state.serves and not each.note and each.recovered_to is None]
         others = [each for each in members if each not in healthy]
-        roles = ", ".join(str(each.role) for each in sorted(healthy, key=_by_role))
+        roles = format_numbers(each.role for each in sorted(healthy, key=_by_role) if each.role is not None)
         lines = [f"in sync: roles {roles}"] if healthy else []
         lines += [_member(each) for each in sorted(others, key=_by_role)]
         room = max(room, 2)
@@ -123,10 +123,10 @@ def _damage(facts: Facts) -> list[str]:
     return [f"{'Damage' if not number else '':<10}{line}" for number, line in enumerate(lines)]
 
 
-def _readable(account: Account) -> list[str]:
+def _readable(account: Account, redundancy: str) -> list[str]:
     served = account.good + account.rebuilt + account.unproven
     parts = [f"{format_size(account.good)} good"]
-    for value, word in ((account.rebuilt, "rebuilt from parity"), (account.unproven, "unproven")):
+    for value, word in ((account.rebuilt, f"rebuilt from {redundancy}"), (account.unproven, "unproven")):
         if value:
             parts.append(f"{format_size(value)} {word}")
     whole = "everything" if served == account.total else f"{_percent(served, account.total)} % of the array"

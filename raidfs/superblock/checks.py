@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from raidfs.finding import Finding, Severity
-from raidfs.units import format_offset
+from raidfs.units import SECTOR, format_offset
 
 LINEAR, RAID0, RAID6, MULTIPATH = -1, 0, 6, -4
 """md's level numbers that matter here (`md_p.h`, `mdadm: maps.c`)."""
 
 LEVELS = (LINEAR, RAID0, 1, 4, 5, RAID6, 10)
 """md's level numbers that raidfs knows."""
+
+PAGE = 4096
+"""The least chunk of levels with redundancy [bytes]: a page of the machines that have the smallest ones."""
 
 STRIPED_LEVELS = (RAID0, 4, 5, RAID6, 10)
 """Levels that need a chunk size."""
@@ -55,6 +58,20 @@ class Notes:
             self.refuse(f"{name} is {level} (multipath): each path holds the whole data, so read one of them as it is")
         elif level not in LEVELS:
             self.refuse(f"{name} is {level}, which is no RAID level that raidfs knows")
+
+    def check_chunk(self, name: str, chunk_size: int, level: int) -> None:
+        """Name a chunk size that md does not accept (`raid5.c: setup_conf`, `raid10.c: setup_geo`).
+
+        Args:
+            name: the field.
+            chunk_size: [bytes].
+            level: md's number.
+        """
+        if level in STRIPED_LEVELS and chunk_size == 0:
+            self.warn(f"{name} is 0, which level {level} cannot have")
+        elif level in STRIPED_LEVELS and level != RAID0 and (chunk_size < PAGE or chunk_size & (chunk_size - 1)):
+            text = f"{name} is {chunk_size} bytes ({chunk_size // SECTOR} sectors), which level {level} cannot have: "
+            self.warn(f"{text}md takes powers of two from {PAGE} bytes on, so the field is damaged, or made up")
 
 
 def is_fold_equal(left: int, right: int) -> bool:

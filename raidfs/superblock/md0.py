@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from raidfs.superblock.checks import LINEAR, RAID0, RAID6, STRIPED_LEVELS, Notes, is_fold_equal
+from raidfs.superblock.checks import LINEAR, RAID0, RAID6, Notes, is_fold_equal
 from raidfs.superblock.claim import FAULTY, SPARE, MemberClaim, ReshapeClaim
 from raidfs.superblock.found import Found
 from raidfs.superblock.layout import Record
@@ -113,10 +113,10 @@ def _check(record: Record, notes: Notes, at: int, size: int) -> None:
     notes.check_level("level", level)
     if not 0 < raid_disks <= N_DESCRIPTORS:
         notes.refuse(f"raid_disks is {raid_disks}, which is impossible (1 to {N_DESCRIPTORS})")
-    if level in STRIPED_LEVELS and record.number("chunk_size") == 0:
-        notes.warn(f"chunk_size is 0, which level {level} cannot have")
+    notes.check_chunk("chunk_size", record.quantity("chunk_size"), level)
     if _is_reshaping(record):
         notes.check_level("new_level", record.number("new_level"))
+        notes.check_chunk("new_chunk", record.quantity("new_chunk"), record.number("new_level"))
         delta_disks = record.number("delta_disks")
         if not 0 < raid_disks - delta_disks <= N_DESCRIPTORS:
             notes.refuse(f"delta_disks is {delta_disks} with raid_disks {raid_disks}, which is impossible")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from raidfs.superblock.checks import LINEAR, RAID0, STRIPED_LEVELS, Notes
+from raidfs.superblock.checks import LINEAR, RAID0, Notes
 from raidfs.superblock.claim import FAULTY, JOURNAL, SPARE, BadBlockLog, MemberClaim, PplArea, ReshapeClaim
 from raidfs.superblock.found import Found
 from raidfs.superblock.layout import Record
@@ -149,8 +149,7 @@ def _check_shape(record: Record, notes: Notes) -> None:
     notes.check_level("level", level)
     if not 0 < raid_disks <= MAX_ROLES:
         notes.refuse(f"raid_disks is {raid_disks}, which is impossible (1 to {MAX_ROLES})")
-    if level in STRIPED_LEVELS and record.number("chunksize") == 0:
-        notes.warn(f"chunksize is 0, which level {level} cannot have")
+    notes.check_chunk("chunksize", record.quantity("chunksize"), level)
     if level not in (LINEAR, RAID0) and record.number("size") == 0:
         notes.warn(f"size is 0, which level {level} cannot have")
     if _declares(record, Feature.RESHAPE_ACTIVE):
@@ -158,8 +157,7 @@ def _check_shape(record: Record, notes: Notes) -> None:
         notes.check_level("new_level", record.number("new_level"))
         if not 0 < raid_disks - delta_disks <= MAX_ROLES:
             notes.refuse(f"delta_disks is {delta_disks} with raid_disks {raid_disks}, which is impossible")
-        if record.number("new_level") in STRIPED_LEVELS and record.number("new_chunk") == 0:
-            notes.warn(f"new_chunk is 0, which level {record.number('new_level')} cannot have")
+        notes.check_chunk("new_chunk", record.quantity("new_chunk"), record.number("new_level"))
     odd = sorted({role for role in _roles(record) if role >= _FIRST_NO_ROLE and role not in _SPECIAL_ROLES})
     if odd:
         notes.warn(f"dev_roles holds {odd[0]:#06x}, which md does not define: taken for a spare")

@@ -227,7 +227,7 @@ def test_equal_descriptions_have_equal_files() -> None:
         ('"raid5"', '"raid7"', 1, "level is 'raid7'; known are linear, raid0"),
         ('"4K"', "100", 1, "chunk_size is 100 bytes, which is no multiple of 512"),
         ("left-symmetric", "left", 1, "raid5 has no layout 'left'"),
-        ("raid_disks = 3", "raid_disks = 1", 1, "a raid5 of 1 members cannot be"),
+        ("raid_disks = 3", "raid_disks = 1", 1, "raid_disks is 1, too few for a raid5"),
         ("raid_disks = 3", "raid_disks = 99999", 1, "raid_disks is 99999, which cannot be"),
         ("shape = ", "form = ", 1, "'form' is unknown here; known are uuid, name"),
         ("[[member]]\npath", "[member]\npath", 8, "this is no TOML: cannot overwrite a value"),

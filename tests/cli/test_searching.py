@@ -219,6 +219,30 @@ def test_a_partition_is_excluded_by_its_name(
     assert "every MEMBER is excluded" in capsys.readouterr().err
 
 
+def test_every_name_that_is_printed_is_understood(disks: tuple[Simulation, list[str]], tmp_path: Path) -> None:
+    """On a disk of large sectors the other reading of the table has its own first partition; both have names."""
+    _, paths = disks
+    content = bytearray(Path(paths[1]).read_bytes())[2049 * 512 :]
+    for start, name in ((256, "#1"), (257, f"#1@{257 * 4096}")):  # at a whole MiB, and not
+        large = bytearray(start * 4096) + content
+        write_table(large, 0, [(0xFD, start, len(content) // 4096)])
+        large += bytes(-len(large) % 4096)
+        disk = tmp_path / "large.img"
+        disk.write_bytes(large)
+        given = [paths[0], str(disk), paths[2]]
+        with open_array(given) as opened:
+            printed = [member.path for member in opened.description.sources]
+        assert printed[1] == f"{disk}{name}"
+        for word in (printed[1], f"{disk}#1@{start * 4096}"):
+            with open_array(given, Options(exclude=(word,))) as opened:
+                assert [member.path for member in opened.description.sources] == [printed[0], printed[2]]
+        kept = tmp_path / f"{start}.toml"
+        assert main(["examine", "-q", "-o", str(kept), *given]) == 0
+        kept.write_text(kept.read_text().replace(name, f"#1@{start * 4096}"))
+        with open_array([], Options(array=str(kept))) as opened:
+            assert len(opened.description.sources) == 3
+
+
 def test_a_disk_that_was_cut_gives_what_is_there(disks: tuple[Simulation, list[str]]) -> None:
     array, paths = disks
     with open(paths[1], "r+b") as file:

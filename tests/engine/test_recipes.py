@@ -52,7 +52,7 @@ def test_recipes_follow_the_definition(data: st.DataObject, geometry: Geometry, 
 
 def way(checks: tuple[tuple[int, ...], ...], places: Sequence[Sequence[Place]]) -> Way:
     """One data symbol and some redundancy."""
-    return Way(LinearCode(checks), tuple(tuple(each) for each in places), ("D0",) * len(places), ((),))
+    return Way(LinearCode.of_rows(checks), tuple(tuple(each) for each in places), ("D0",) * len(places), ((),))
 
 
 PARITY = way(((1, 1, 1),), [[Place(0)], [Place(1)], [Place(2, (0,))]])

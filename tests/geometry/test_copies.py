@@ -45,5 +45,5 @@ def test_any_name_is_a_layout_or_none(name: str) -> None:
 
 
 def test_more_copies_than_members_cannot_be() -> None:
-    with pytest.raises(InconsistentDescription, match=r"a raid10 \(near=3\) of 2 members cannot be"):
+    with pytest.raises(InconsistentDescription, match=r"raid_disks is 2, too few for a raid10 \(near=3\)"):
         Shape(Level.RAID10, "near=3", 4096, 2)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raidfs.array.description import ArrayDescription, Member, State
-from raidfs.array.shape import Level
+from raidfs.array.shape import Level, Shape
+from raidfs.cli.advice import findings_of_array
 from raidfs.engine.account import Account
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
@@ -146,9 +147,39 @@ def test_both_geometries_and_the_position(name: str) -> None:
 def test_many_healthy_members_take_one_line() -> None:
     description = plain_description(raid_disks=30)
     lines = lines_of(with_member(description, 7, state=State.STALE, note="is stale"))
-    healthy_roles = ", ".join(str(role) for role in range(30) if role != 7)
-    assert f"Members   in sync: roles {healthy_roles}" in lines
+    assert "Members   in sync: roles 0-6, 8-29" in lines
     assert any("role 7  stale" in line and "set apart" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("level", "layout", "chunk", "source"),
+    [
+        (Level.RAID5, "left-symmetric", 4096, "parity"),
+        (Level.RAID10, "near=2", 4096, "copies"),
+        (Level.RAID1, "mirrored", 0, "copies"),
+    ],
+)
+def test_what_was_rebuilt_is_said_to_come_from_what_there_is(
+    level: Level, layout: str, chunk: int, source: str
+) -> None:
+    shape = Shape(level, layout, chunk, 4)
+    size = shape.array_size([32768] * 4)
+    description = replace(plain_description(), shape=shape, component_size=32768, size=size, clean=False)
+    description = replace(description, unsynced=Extents.span(0, 4096))
+    text = "\n".join(lines_of(description, Account(size - 4096, 4096, 0, 0, 0)))
+    assert f"4 KiB rebuilt from {source}" in text
+    assert f"NOT CLEAN: {source} may be stale" in text
+    without = replace(description, members=description.members[1:])
+    said = [finding.message for finding in findings_of_array(without, Account(size, 0, 0, 0, 0))]
+    assert any(each.startswith(f"no image serves role 0: rebuilt where {source} allow") for each in said)
+
+
+def test_what_has_no_redundancy_is_not_said_to_be_rebuilt() -> None:
+    description = plain_description(Level.RAID0, "original", 4)
+    said = findings_of_array(
+        replace(description, members=description.members[1:]), Account(description.size, 0, 0, 0, 0)
+    )
+    assert "no image serves role 0: lost" in [finding.message for finding in said]
 
 
 def test_where_no_member_is_healthy_none_is_called_so() -> None:

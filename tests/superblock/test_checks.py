@@ -39,3 +39,27 @@ def test_levels_of_md_are_known(level: int) -> None:
     notes = Notes.of("sda", "1.2", 0)
     notes.check_level("level", level)
     assert notes.unsupported == []
+
+
+@pytest.mark.parametrize(
+    ("level", "chunk_size", "says"),
+    [
+        (5, 0, "chunksize is 0, which level 5 cannot have"),
+        (5, 1536, "chunksize is 1536 bytes (3 sectors), which level 5 cannot have: md takes powers of two from 4096 "),
+        (6, 12288, "chunksize is 12288 bytes (24 sectors), which level 6 cannot have"),
+        (10, 2048, "chunksize is 2048 bytes (4 sectors), which level 10 cannot have"),
+        (0, 0, "chunksize is 0, which level 0 cannot have"),
+    ],
+)
+def test_a_chunk_that_md_does_not_accept_is_named(level: int, chunk_size: int, says: str) -> None:
+    notes = Notes.of("sda", "1.2", 0)
+    notes.check_chunk("chunksize", chunk_size, level)
+    (finding,) = notes.findings
+    assert says in finding.message
+
+
+@pytest.mark.parametrize(("level", "chunk_size"), [(0, 12288), (0, 1536), (1, 0), (-1, 0), (5, 4096), (10, 1 << 20)])
+def test_a_chunk_that_md_accepts_is_not_named(level: int, chunk_size: int) -> None:
+    notes = Notes.of("sda", "1.2", 0)
+    notes.check_chunk("chunksize", chunk_size, level)
+    assert not notes.findings

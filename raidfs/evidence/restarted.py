@@ -1,0 +1,126 @@
+"""Whether rows were rewritten further ahead than the recorded position of a reshape allows.
+
+The kernel records its position before it goes further than `lag_limit`. Rows beyond that hold the old geometry, unless
+something else wrote them: an earlier run of the same reshape, which was then begun anew from a lower position, or a
+reshape to another geometry. What such a second run moves it takes from places that are overwritten already.
+
+    |== recorded ==|.. may be written ..|## written all the same ##|-- old geometry --|
+                   ^ recorded position  ^ the kernel's bound       ^ where the earlier run was
+
+Only a few rows are looked at, ever further away. What content repeats, and what parity that was never built says, is
+no evidence: it does not change on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from raidfs.array.description import ArrayDescription
+from raidfs.block import BlockSource
+from raidfs.evidence.edge import SUPPORT
+from raidfs.evidence.survey import Surveyor
+from raidfs.evidence.votes import votes_of
+from raidfs.evidence.window import PAGE, Window, window_of
+from raidfs.units import align_down, align_up
+
+_PROBED = 64
+"""Rows that are looked at together."""
+_MOST_TORN = 32
+"""Rows that satisfy neither geometry, among those and with none that satisfies the old one, that tell of another."""
+
+
+class _Look(Enum):
+    """What some neighbouring rows are."""
+
+    WRITTEN = "new"
+    TORN = "neither"
+    LEFT = "old"
+    SILENT = "anything"
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """The rows beyond the kernel's bound, counted from there in the order of travel."""
+
+    window: Window
+    surveyor: Surveyor
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        return self.window.after.n_rows - self.window.stop if self.window.forward else self.window.first
+
+    def look(self, start: int) -> _Look:
+        """Look at the rows from `start` on."""
+        n = min(_PROBED, self.n_rows - start)
+        first = self.window.stop + start if self.window.forward else self.window.first - start - n
+        survey = self.surveyor.survey(first, first + n)
+        votes = votes_of(survey)
+        holds_something = ((survey.ids != 0) & survey.known).any(axis=1)
+        old = survey.holds_old & (survey.n_old > 0) & holds_something
+        if int(votes.any_written.sum()) >= SUPPORT and not votes.any_left.any():
+            return _Look.WRITTEN
+        if int(votes.torn.sum()) >= _MOST_TORN and not old.any():
+            return _Look.TORN
+        return _Look.LEFT if int(old.sum()) >= SUPPORT else _Look.SILENT
+
+    def array_offset(self, row: int) -> int:
+        """Return where a reshape that came to a row stands [array bytes], in whole steps."""
+        reshape = self.window.description.reshape
+        assert reshape is not None
+        step = max(shape.chunk_size for shape in (reshape.before, reshape.after)) * reshape.after.n_data
+        if self.window.forward:
+            return align_up((self.window.stop + row) * PAGE * reshape.after.n_data, step)
+        return align_down((self.window.first - row) * PAGE * reshape.after.n_data, step)
+
+
+def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSource]) -> str:
+    """Say that rows were rewritten which the recorded position of a reshape does not reach, one sentence; '': none.
+
+    Args:
+        description: the array.
+        images: by role, of the members that serve.
+
+    Raises:
+        SourceError: a member is gone.
+    """
+    window, reshape = window_of(description), description.reshape
+    if window is None or reshape is None:
+        return ""
+    ahead = _Ahead(window, Surveyor(window, images))
+    looks: dict[int, _Look] = {}
+    start = 0
+    while start < ahead.n_rows:
+        looks[start] = ahead.look(start)
+        start = max(_PROBED, 2 * start)
+    written = [start for start, look in looks.items() if look is _Look.WRITTEN]
+    told = [look for look in looks.values() if look is not _Look.SILENT]
+    if written:
+        reached = ahead.array_offset(_edge(ahead, looks, max(written)))
+        return (
+            f"rows that the reshape cannot have come to at its recorded position ({reshape.position}) are already in "
+            f"the new geometry, up to about array byte {reached}: an earlier run came so far and it was begun anew, "
+            "which moves data twice, or the recorded position is wrong"
+        )
+    if told[:1] == [_Look.TORN] and _Look.LEFT in told:
+        return (
+            f"rows that the reshape cannot have come to at its recorded position ({reshape.position}) satisfy neither "
+            "geometry, while rows further on satisfy the old one: a reshape to another geometry came here before, or a "
+            "member is out of date"
+        )
+    return ""
+
+
+def _edge(ahead: _Ahead, looks: Mapping[int, _Look], low: int) -> int:
+    """Return about where the rows that are written end: a row behind `low`, which are written."""
+    high = min((start for start in looks if start > low), default=ahead.n_rows)
+    low += _PROBED
+    while high - low > _PROBED:
+        middle = (low + high) // 2
+        if ahead.look(middle) is _Look.WRITTEN:
+            low = middle + _PROBED
+        else:
+            high = middle
+    return min(low, ahead.n_rows)

@@ -1,0 +1,141 @@
+"""A reshape that was begun anew over what an earlier run had moved is recognised, and nothing of it is served."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raidfs.block import read_exact
+from raidfs.cli.session import open_array
+from raidfs.evidence.restarted import written_too_far
+from tests.oracle.layouts import Geometry
+from tests.oracle.member import NEW
+from tests.oracle.writer import Simulation
+from tests.support.crashes import reshaping_arrays
+from tests.support.simulated import describe, images_of, memory_sources
+
+K = 1 << 10
+COMPONENT = 8 << 20
+START, ROOM = 4 << 20, 1 << 20
+KINDS = {
+    "grown": (Geometry(5, 2, 3, 16 * K), Geometry(5, 2, 4, 16 * K)),
+    "shrunk": (Geometry(5, 2, 4, 16 * K), Geometry(5, 2, 3, 16 * K)),
+    "raid6": (Geometry(6, 2, 5, 16 * K), Geometry(6, 2, 6, 16 * K)),
+    "two more": (Geometry(5, 2, 3, 16 * K), Geometry(5, 2, 5, 16 * K)),
+}
+
+
+def begun(kind: str, first: float, content: bytes | None = None) -> Simulation:
+    """An array whose reshape came to a part of the way."""
+    before, after = KINDS[kind]
+    roles = range(max(before.raid_disks, after.raid_disks))
+    moved = START + (ROOM if after.raid_disks < before.raid_disks else -ROOM)
+    data = random.Random(kind).randbytes(before.capacity(COMPONENT)) if content is None else content
+    array = Simulation(
+        before,
+        COMPONENT,
+        data_offsets=[START] * before.raid_disks,
+        size_of_device=START + ROOM + COMPONENT + (1 << 20),
+        data=data,
+        seed=1,
+    )
+    array.start_reshape(after, [moved for _ in roles])
+    array.advance(part(array, first))
+    return array
+
+
+def part(array: Simulation, share: float) -> int:
+    """A position that far on the way."""
+    assert array.after is not None
+    step = array.after.stripe_size
+    there = int(array.size * share) // step * step
+    return array.size // step * step - there if array.backwards else there
+
+
+def run_again(array: Simulation, share: float) -> None:
+    """The same reshape from its begin: it takes all members' bytes for those of the old geometry."""
+    assert array.after is not None
+    old = array.geometry
+    physical = bytearray()
+    for row in range(array.used_size // old.chunk):
+        stripe = old.stripe(row)
+        for role in stripe.data:
+            member = array.roles[role]
+            at = member.data_offset + row * old.chunk
+            physical += member.image[at : at + old.chunk]
+    position = part(array, share)
+    low, high = (position, array.size) if array.backwards else (0, position)
+    array.content[NEW][low:high] = physical[low:high]
+    array.position = part(array, 0.0)
+    array.advance(position)
+
+
+def wrong_and_withheld(array: Simulation, truth: bytes, folder: Path) -> tuple[int, int, str]:
+    """Bytes that are served wrong, bytes that are not served, and what is said."""
+    with open_array([str(path) for path in array.save(folder)]) as opened:
+        data, lost = read_exact(opened.source, 0, opened.source.size)
+        said = "\n".join(finding.message for finding in opened.findings)
+    wrong, at = 0, 0
+    for start, stop in [*lost, (len(data), len(data))]:
+        wrong += sum(a != b for a, b in zip(data[at:start], truth[at:start], strict=True))
+        at = stop
+    return wrong, lost.total, said
+
+
+@pytest.mark.parametrize("second", [0.0, 0.02])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reshape_that_was_begun_anew_is_recognised(kind: str, second: float, tmp_path: Path) -> None:
+    array = begun(kind, 0.7)
+    truth = bytes(array.truth)
+    run_again(array, second)
+    wrong, withheld, said = wrong_and_withheld(array, truth, tmp_path)
+    assert wrong == 0
+    assert withheld == len(truth)
+    assert "an earlier run came so far and it was begun anew" in said
+    reached = int(said.partition("up to about array byte ")[2].partition(":")[0])
+    assert abs(reached - part(array, 0.7)) < 1 << 21
+
+
+def test_a_second_reshape_to_another_geometry_is_recognised(tmp_path: Path) -> None:
+    """First to five members, then to four over it; the fifth is gone."""
+    array = begun("two more", 0.6)
+    truth = bytes(array.truth)
+    other = begun("grown", 0.0)
+    for role, member in other.roles.items():
+        member.image[START - ROOM : START + COMPONENT] = array.roles[role].image[START - ROOM : START + COMPONENT]
+    wrong, withheld, said = wrong_and_withheld(other, truth, tmp_path)
+    assert wrong == 0
+    assert withheld == len(truth)
+    assert "satisfy neither geometry" in said
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_was_not_is_served(kind: str, share: float, tmp_path: Path) -> None:
+    array = begun(kind, share)
+    truth = bytes(array.truth)
+    assert wrong_and_withheld(array, truth, tmp_path)[:2] == (0, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_content_that_repeats_itself_is_no_evidence(kind: str, tmp_path: Path) -> None:
+    size = KINDS[kind][0].capacity(COMPONENT)
+    for content in (bytes(size), b"same" * (size // 4), random.Random(3).randbytes(4 * K) * (size // (4 * K))):
+        folder = tmp_path / str(content[0])
+        folder.mkdir()
+        array = begun(kind, 0.3, content)
+        wrong, _, said = wrong_and_withheld(array, bytes(array.truth), folder)
+        assert wrong == 0
+        assert "cannot have come to" not in said
+
+
+@settings(max_examples=60, deadline=None)
+@given(reshaping_arrays(is_odd=False), st.data())
+def test_a_crash_is_never_taken_for_it(array: Simulation, data: st.DataObject) -> None:
+    gone = data.draw(st.none() | st.sampled_from(sorted(array.roles)))
+    description = describe(array, without=[] if gone is None else [gone])
+    assert not written_too_far(description, dict(memory_sources(images_of(array, description))))
