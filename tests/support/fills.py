@@ -378,7 +378,12 @@ class _Side:
         return [each for each in range(first, last + SECTOR, SECTOR) if self._is_near(each, height)]
 
     def is_convincing(self, role: int, height: int) -> bool:
-        return self._once("convincing", height, role, lambda: self._is_convincing(role, height))
+        first = self._first_here(role, height)
+        return self._once("convincing", first, role, lambda: self._is_convincing(role, first))
+
+    def _first_here(self, role: int, height: int) -> int:
+        """The first row of a run in a piece: of all of them there the same is said."""
+        return max(self.run(role, height)[0], self._piece_rows(height).start)
 
     def _is_convincing(self, role: int, height: int) -> bool:
         kind = self.row(height).kinds[role]
@@ -401,6 +406,10 @@ class _Side:
         return row.filled - weak or row.filled
 
     def is_suspect(self, role: int, height: int) -> bool:
+        first = self._first_here(role, height)
+        return self._once("suspect", first, role, lambda: self._is_suspect(role, first))
+
+    def _is_suspect(self, role: int, height: int) -> bool:
         seen = self._rows_seen(role, height)
         rows = [each for each in seen if self._against(role, each) and self.row(each).wrong is None]
         if not self.row(height).kinds[role].is_text:  # what texts explain
