@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "view": GROUND,
     "fuse": f"{GROUND} view signals",
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
-    "engine.damage engine.grade engine.health engine.mirror_compare engine.seam engine.verify",
+    "engine.damage engine.grade engine.health engine.mirror_compare engine.odd_copies engine.seam engine.verify",
     "__init__": "",
     "__main__": "cli signals",
 }

@@ -6,7 +6,7 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
@@ -22,12 +22,15 @@ from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource, MemorySource, one_request
 from raidfs.cli.export import _prepare, _save
 from raidfs.cli.session import open_array
+from raidfs.engine.account import health_runs
 from raidfs.engine.array_source import ArraySource
+from raidfs.engine.health import Health, Policy
+from raidfs.engine.scrutiny import Scrutiny
 from raidfs.extents import Extents
 from tests.oracle.ranges import Range
 from tests.support.cli import mounted, raidfs
 from tests.support.damaged import oracle_array
-from tests.support.fills import PATTERNS, believed, filled
+from tests.support.fills import LONG_TEXTS, PATTERNS, believed, filled, located
 from tests.support.golden import SECTOR, Case, golden_case
 from tests.support.worth import UNPROVEN, Situation
 
@@ -158,13 +161,15 @@ def test_one_copy_with_fills_gives_the_truth_wherever_it_can_be_told(case: Case,
 
 
 @contextmanager
-def opened(case: Case, images: Mapping[int, bytes], missing: Collection[int]) -> Iterator[ArraySource]:
+def opened(
+    case: Case, images: Mapping[int, bytes], missing: Collection[int], policy: Policy = Policy()
+) -> Iterator[ArraySource]:
     """Look at an array whose images are these."""
     description = described(case)
     gone = [description.serving[role].path for role in missing]
     there = replace(description, members=tuple(each for each in description.members if each.path not in gone))
     source = ArraySource(
-        there, [(member, MemorySource(images[role])) for role, member in sorted(there.serving.items())]
+        there, [(member, MemorySource(images[role])) for role, member in sorted(there.serving.items())], policy
     )
     try:
         yield source
@@ -241,6 +246,115 @@ def test_any_mixture_follows_the_rule(
             assert np.array_equal(piece, found[start:stop])
 
 
+@contextmanager
+def changed(
+    case: Case, change: Callable[[dict[int, bytearray], range], None], policy: Policy = Policy()
+) -> Iterator[ArraySource]:
+    """Look at an array after something was done to its images, in the sectors that hold data."""
+    images = {role: bytearray(image) for role, image in images_of(case, case.members()).items()}
+    change(images, data_sectors(case))
+    with opened(case, {role: bytes(image) for role, image in images.items()}, (), policy) as source:
+        yield source
+
+
+def assert_true_where_served(case: Case, source: ArraySource, *, wrong: NDArray[np.bool_] | None = None) -> Extents:
+    """Read all; what is served is the truth but where it was wrong before anybody asked. Returns what is withheld."""
+    content, lost = read_all(source)
+    is_right = content == truth_of(case)
+    for start, stop in lost:
+        is_right[start:stop] = True
+    assert (is_right if wrong is None else is_right | wrong).all()
+    return lost
+
+
+TEXTS = [None, *LONG_TEXTS, b"BaDbLoCk", b"UNREADABLE "]
+
+
+@every_case
+@pytest.mark.parametrize("text", TEXTS, ids=["location data", *(str(len(text)) for text in TEXTS if text)])
+def test_texts_of_any_tool_are_never_taken_for_data(case: Case, text: bytes | None) -> None:
+    """In whole pages, as disks have them; `None`: what `ddrescue --fill-mode=l` writes."""
+
+    def fill_pages(images: dict[int, bytearray], places: range) -> None:
+        chance = random.Random(3)
+        for _ in range(40):
+            start = chance.randrange(places.start, places.stop - 600) // 8 * 4096
+            length = chance.choice([1, 2, 16, 64]) * 4096
+            images[1][start : start + length] = located(start, length) if text is None else filled(text, length)
+
+    with changed(case, fill_pages) as source:
+        lost = assert_true_where_served(case, source)
+        assert any(flaw.reason == NEVER_COPIED for flaw in source.learned)
+    assert case.level == "raid5" or not lost
+    if text in (None, b"BaDbLoCk"):
+        assert lost.total <= truth_of(case).size // 500  # these are known whatever lies beside them
+
+
+@pytest.mark.parametrize("case", [CASES[0], golden_case("s-r5-la"), golden_case("s-r5-rs")], ids=lambda case: case.name)
+@pytest.mark.parametrize("share", [2, 4])
+def test_two_copies_that_end_at_the_same_height(case: Case, share: int) -> None:
+    """Where all else is zeros their rows agree, zeros with zeros, whatever they held."""
+
+    def abort(images: dict[int, bytearray], places: range) -> None:
+        for role in (0, 1):
+            end = (places.stop - len(places) // share) * SECTOR
+            images[role][end:] = bytes(len(images[role]) - end)
+
+    with changed(case, abort) as source:
+        lost = assert_true_where_served(case, source)
+    with changed(case, abort) as source:
+        for start in reversed(range(0, source.size, 1 << 16)):
+            stop = min(start + (1 << 16), source.size)
+            piece = np.zeros(stop - start, dtype=np.uint8)
+            assert source.read_into(one_request(start, stop - start), piece) == lost.clip(start, stop).shift(-start)
+
+
+def spoil_pieces(seed: int, least: int = 1) -> Callable[[dict[int, bytearray], range], None]:
+    """Put one random piece of random bytes into each 64 KiB of the members."""
+
+    def spoil(images: dict[int, bytearray], places: range) -> None:
+        chance = random.Random(seed)
+        for start in range(places.start, places.stop - 128, 128):
+            length = chance.choice([1, 1, 2, 8, 16, 60]) if least == 1 else least
+            at = (start + chance.randrange(0, 129 - length)) * SECTOR
+            images[chance.choice(sorted(images))][at : at + length * SECTOR] = chance.randbytes(length * SECTOR)
+
+    return spoil
+
+
+def naive(case: Case, change: Callable[[dict[int, bytearray], range], None]) -> NDArray[np.bool_]:
+    """Which bytes are wrong where nobody asks; bool (size,)."""
+    with pytest.MonkeyPatch.context() as patch, changed(case, change) as source:
+        patch.setattr(Scrutiny, "is_settled", lambda *_: True)
+        patch.setattr(Scrutiny, "settle", lambda *_: None)
+        content, lost = read_all(source)
+        assert not lost
+        return np.repeat((content != truth_of(case)).reshape(-1, SECTOR).any(axis=1), SECTOR)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_zeros_beside_something_that_is_silently_wrong_are_never_made_wrong(seed: int) -> None:
+    """Where a few sectors of zeros have the very borders of what is wrong they are, but are not taken for certain."""
+    case = golden_case("s-r5-la")
+    change = spoil_pieces(seed)
+    with changed(case, change) as source:
+        read_all(source)
+        wrong = naive(case, change)
+        for start, stop, health in health_runs(source.sight.charts, 0, source.size):
+            wrong[start:stop] |= health == Health.UNPROVEN
+        lost = assert_true_where_served(case, source, wrong=wrong)
+    assert lost.total < truth_of(case).size // 16
+
+
+@pytest.mark.parametrize("least", [1, 8, 128])
+@pytest.mark.parametrize("check", [False, True])
+def test_on_raid6_nothing_is_withheld_beside_what_both_parities_name(least: int, check: bool) -> None:  # a case
+    case = CASES[1]
+    change = spoil_pieces(5, least)
+    with changed(case, change, Policy(check=check)) as source:
+        assert not assert_true_where_served(case, source, wrong=None if check else naive(case, change))
+
+
 # As users see it ---------------------------------------------------------------------------------------------------
 
 SIX = golden_case("s-r6-ls")
@@ -279,7 +393,7 @@ def test_what_is_open_is_left_out_and_in_the_map(tmp_path: Path) -> None:
     fill(members[1], ranges, "hole")
     done = raidfs("export", "--map", tmp_path / "map", *members, tmp_path / "image")
     assert (done.returncode, done.stderr) == (4, "")
-    assert "other members are filled there, too" in " ".join(done.stdout.split())
+    assert "but others may be wrong there, too" in " ".join(done.stdout.split())
     rows = [line.split() for line in (tmp_path / "map").read_text().splitlines() if not line.startswith("#")][1:]
     doubtful = Extents([(int(at, 16), int(at, 16) + int(size, 16)) for at, size, status in rows if status == "/"])
     content = np.frombuffer((tmp_path / "image").read_bytes(), np.uint8)

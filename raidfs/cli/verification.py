@@ -18,8 +18,9 @@ from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray
 from raidfs.engine.copies import Copies, compare_copies, copies_of
 from raidfs.engine.mirror_compare import Difference
+from raidfs.engine.odd_copies import OddCopy, odd_copies
 from raidfs.engine.seam import find_seam
-from raidfs.engine.verify import Run, Walked, mismatch_of, walk, walkable_of, walked_bytes
+from raidfs.engine.verify import Run, Walked, mismatch_of, mismatching_stripes, walk, walkable_of, walked_bytes
 from raidfs.errors import Interrupted, OutputError
 from raidfs.extents import Extents
 from raidfs.image.digest import Digest, digest_images
@@ -112,7 +113,9 @@ class Verification:
             for copies in self._closed(found):
                 self._copies = copies
                 tell("old copies", 0)
+        odd = self._odd_copies()
         seam = find_seam(array.description, self._members, self._flaws, self._sources)
+        self._doubt()
         if self._hashing:
             self._digest(self._after, "hashing again", tell)
         array.assert_unchanged()
@@ -121,6 +124,7 @@ class Verification:
             walked=self._walked,
             mismatches=tuple(mismatch_of(run, self._geometries) for run in self._walked.runs),
             copies=self._copies,
+            odd=odd,
             seam=seam,
             before={path: self._before[path] for path in array.images if self._hashing},
             after={path: self._after[path] for path in array.images if self._hashing},
@@ -147,6 +151,19 @@ class Verification:
         learned = [(source, Extents(ranges), "could not be read") for source, ranges in sorted(by_source.items())]
         if learned:
             self._array.source.learn(learned)
+
+    def _odd_copies(self) -> tuple[OddCopy, ...]:
+        """Say which of old and new copy is wrong where they differ."""
+        if self._copies is None:
+            return ()
+        array = self._array
+        return tuple(odd_copies(array.description, self._members, self._flaws, self._sources, self._copies))
+
+    def _doubt(self) -> None:
+        """Let the array judge what disagrees, so that its account tells of it: as `-o check` does on every read."""
+        mismatches = mismatching_stripes(self._walked, self._geometries)
+        differing = [(each.start, each.stop) for each in self._walked.differences]
+        self._array.source.scrutinise(mismatches.union(Extents(differing)))
 
     @property
     def _total(self) -> int:

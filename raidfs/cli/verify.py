@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.health import Health
+from raidfs.errors import Interrupted
 from raidfs.report.facts import gather
 from raidfs.report.json import as_data
 
@@ -31,19 +33,30 @@ def verify(
     from raidfs.cli.verification import Verification
     from raidfs.report import verification as report
 
-    with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
-        verified = Verification(array, state_file, hashing=not no_hash).run(quiet=quiet or as_json)
-        account = array.account()
-        if as_json:
-            facts = gather(array.description, account, [*report.findings_of(verified), *array.findings], array.damage)
-            click.echo(json.dumps({**as_data(facts), "verify": report.as_data(verified)}, indent=2))
-        elif not quiet:
-            reshape = array.description.reshape
-            proofs = reshape.front.proofs if reshape is not None and reshape.front is not None else ()
-            click.echo(report.render(verified, _title(array), proofs), nl=False)
-        if verified.changed and not array.options.force_live:
-            return CHANGED
-        return DAMAGE if verified.changed or verified.disagrees or account.worst >= Health.DOUBTFUL else 0
+    try:
+        with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
+            verified = Verification(array, state_file, hashing=not no_hash).run(quiet=quiet or as_json)
+            account = array.account()
+            if as_json:
+                findings = [*report.findings_of(verified), *array.findings]
+                facts = gather(array.description, account, findings, array.damage)
+                click.echo(json.dumps({**as_data(facts), "verify": report.as_data(verified)}, indent=2))
+            elif not quiet:
+                reshape = array.description.reshape
+                proofs = reshape.front.proofs if reshape is not None and reshape.front is not None else ()
+                click.echo(report.render(verified, _title(array), account, proofs), nl=False)
+            if verified.changed and not array.options.force_live:
+                return CHANGED
+            return DAMAGE if verified.changed or verified.disagrees or account.worst >= Health.DOUBTFUL else 0
+    except KeyboardInterrupt:
+        raise Interrupted(_stopped(state_file)) from None
+
+
+def _stopped(state_file: str | None) -> str:
+    """Say what is kept of a run that was stopped before it had begun, or after it was done."""
+    if state_file is not None and Path(state_file).exists():
+        return f"stopped; {state_file} is as it was: run the same command again to go on"
+    return "stopped, and nothing is kept: run the same command again"
 
 
 def _title(array: OpenArray) -> str:

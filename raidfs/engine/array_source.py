@@ -108,7 +108,7 @@ class ArraySource:
         fixed = without_healed((*known, *told), self._sources)
         self._n_fixed = len(fixed)
         self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
-        self._scrutiny = self._scrutinised()
+        self._scrutiny = self._scrutinised(check=policy.check)
 
     @property
     def size(self) -> int:
@@ -169,6 +169,15 @@ class ArraySource:
                 lost.append(self._read_slowly(offset, part).shift(position))
         return Extents().union(*lost) if lost else _NOTHING
 
+    def scrutinise(self, ranges: Extents) -> None:
+        """Have all that is behind some array bytes judged, whatever it holds: what is found counts from then on.
+
+        That is what `Policy.check` does on every read.
+        """
+        everything = self._scrutiny if self.policy.check else self._scrutinised(check=True)
+        for start, stop in ranges:
+            everything.settle(start, stop)
+
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""
         self.take(
@@ -182,7 +191,7 @@ class ArraySource:
             known = merged_flaws(self._sight.flaws, self._n_fixed, flaws)
             self._sight = self._look(known, self._sight.generation + 1)
 
-    def _scrutinised(self) -> Scrutiny:
+    def _scrutinised(self, *, check: bool) -> Scrutiny:
         """Return who asks the parity before what looks as if it was never copied is believed."""
         members = list(zip(self._sources, self._readers, strict=True))
         knowledge = Knowledge(
@@ -191,7 +200,7 @@ class ArraySource:
             unchanged=self._unchanged,
             sources=lambda: [patient(source, reader, self._patience) for source, reader in members],
         )
-        return Scrutiny(judges_of(self.description, self._members, check=self.policy.check), knowledge)
+        return Scrutiny(judges_of(self.description, self._members, check=check), knowledge)
 
     def _look(self, flaws: tuple[Flaw, ...], generation: int) -> Sight:
         charts = chart_sections(self.description, self._members, flaws)

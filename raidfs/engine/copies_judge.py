@@ -114,9 +114,13 @@ def _kinds(mirrors: Mirrors, asked: Asked, symbol: int, seen: Seen, sectors: NDA
     """Look at what the copies hold in some sectors; uint8 (lanes, sectors), 0 where nothing was read."""
     n_codewords, per_codeword = asked.window.n_codewords, asked.window.height // SECTOR
     kinds = np.zeros((len(mirrors.lanes[symbol]), len(sectors)), dtype=np.uint8)
+    codewords, inverse = np.unique(sectors // per_codeword, return_inverse=True)
     for number, lane in enumerate(mirrors.lanes[symbol]):
         if seen.usable[number, sectors].any():
-            view = view_of(mirrors, asked.window, lane, asked.room, 1).reshape(n_codewords, per_codeword, SECTOR)
-            held = view[np.divmod(sectors, per_codeword)].reshape(1, -1)
-            kinds_of(held, kinds[number : number + 1])
+            view = view_of(mirrors, asked.window, lane, asked.room, 1).reshape(n_codewords, -1)
+            held = np.zeros((len(codewords), per_codeword), dtype=np.uint8)
+            for codeword, row in zip(codewords.tolist(), held, strict=True):
+                offset = mirrors.image_offset(lane, asked.window.start + codeword * per_codeword * SECTOR)
+                kinds_of(np.ascontiguousarray(view[codeword]), offset, row)
+            kinds[number] = held[inverse, sectors % per_codeword]
     return kinds

@@ -29,6 +29,10 @@ class Fault(IntEnum):
     """Where redundancy was never proven and disagrees."""
     BESIDE_WRONG = 8
     """Filled, beside a member that is named as wrong."""
+    BESIDE_FILL = 9
+    """Filled, beside a member that was never copied."""
+    BESIDE_LITTLE = 10
+    """Parity, beside a member of which so little was never copied that it might be an accident."""
 
     @property
     def trust(self) -> Trust:
@@ -51,6 +55,8 @@ _TRUST = {
     Fault.BESIDE_STALE: Trust.UNPROVEN,
     Fault.STALE: Trust.UNPROVEN,
     Fault.BESIDE_WRONG: Trust.UNPROVEN,
+    Fault.BESIDE_FILL: Trust.UNPROVEN,
+    Fault.BESIDE_LITTLE: Trust.UNPROVEN,
 }
 
 

@@ -1,6 +1,7 @@
 """What the parity of a stretch of rows says against the members, as flaws.
 
-rows -> verdicts (`engine.rows`) -> what is there, where they disagree (`kernels.filled`) -> `engine.blame` -> flaws
+rows -> verdicts, and what is there (`engine.rows`) -> the rows around, as far as filled runs reach -> `engine.blame` ->
+flaws
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from raidfs.engine.blame import REASONS, Hearing, blame
 from raidfs.engine.damage import Flaw, trust_map
 from raidfs.engine.fault import runs_of
 from raidfs.engine.fetch import PatientSource
+from raidfs.engine.filled_runs import Reach
 from raidfs.engine.health import Trust
 from raidfs.engine.judgement import Gathered, Judgement
-from raidfs.engine.rows import Judged, judge_rows, rows_of
-from raidfs.extents import Extents
+from raidfs.engine.rows import Judged, Rows, judge_rows, rows_of
 from raidfs.geometry.reshape import Section
-from raidfs.kernels.filled import kinds_of
+from raidfs.kernels.filled import DATA, kinds_of
 from raidfs.kernels.fused_check import check_rows_nowait
 from raidfs.kernels.syndrome import AGREES, UNCHECKABLE, UNCHECKED, check_rows
 from raidfs.units import SECTOR
 
 _PIECE = 128
-"""Sectors of each member that are looked at together where some disagree."""
+"""Sectors of each member in which rows speak for each other."""
+_FAR = 2 << 20
+"""Bytes of each member, before and behind such a piece, in which filled runs are followed; or `_FAR_CHUNKS`."""
+_FAR_CHUNKS = 2
+_MOST_KNOWN = 256
+"""Pieces around judged rows that are remembered."""
 
 
 class ParityJudge:
@@ -42,85 +48,129 @@ class ParityJudge:
         self._redundancy = trust_map([(description.unsynced, Trust.UNPROVEN)])
         self._flaws: tuple[Flaw, ...] = ()
         self._rows = rows_of(members, (), section)
+        self._around = _Around(self._rows)
 
     def judge(self, flaws: tuple[Flaw, ...], sources: Sequence[PatientSource], start: int, stop: int) -> Judgement:
         """Judge rows; see `engine.judgement.Judge.judge`. Stripe bytes are component bytes here."""
         if flaws is not self._flaws:
             self._rows, self._flaws = rows_of(self._members, flaws, self._section), flaws
+            self._look_around(flaws)
         low, high = self._rows.bounds
+        start, stop = max(start, low), min(stop, high)
         found = Gathered()
-        for judged in judge_rows(self._rows, sources, max(start, low), min(stop, high)):
-            for source, extents in judged.unread:
+        judged = list(judge_rows(self._rows, sources, start, stop, with_kinds=True)) if start < stop else []
+        if judged and _is_worth_a_hearing(judged):
+            judged = self._around.before(judged, sources) + judged + self._around.behind(judged, sources)
+            self._hear(judged, start, stop, found)
+        for each in judged:
+            for source, extents in each.unread:
                 found.add_unread(source, extents)
-            self._hear(judged, sources, found)
         return found.judgement(sources)
 
-    def _hear(self, judged: Judged, sources: Sequence[PatientSource], found: Gathered) -> None:
-        """Blame somebody wherever a batch of rows disagrees."""
-        disagrees = (judged.verdict != AGREES) & (judged.verdict != UNCHECKED)
-        for first in range(0, len(disagrees), _PIECE) if disagrees.any() else ():
-            last = min(first + _PIECE, len(disagrees))
-            if disagrees[first:last].any():
-                self._hear_piece(judged, first, last, sources, found)
+    def _look_around(self, flaws: Sequence[Flaw]) -> None:
+        """Look at the rows around as if nothing was judged yet: so it does not matter what was judged first."""
+        plain = tuple(flaw for flaw in flaws if flaw.reason not in _JUDGED)
+        if plain != self._around.flaws:
+            self._around = _Around(rows_of(self._members, plain, self._section), plain)
 
-    def _hear_piece(
-        self, judged: Judged, first: int, last: int, sources: Sequence[PatientSource], found: Gathered
-    ) -> None:
-        """Blame somebody in the sectors [first, last) of a batch of rows."""
-        start = judged.start + first * SECTOR
-        usable = judged.trust[:, first:last] == Trust.SURE
-        kinds = np.zeros(usable.shape, dtype=np.uint8)
-        lost = self._kinds(start, usable, sources, kinds)
-        for source, extents in lost:
-            found.add_unread(source, extents)
-        if lost:
-            found.is_disturbed = True
+    def _hear(self, judged: Sequence[Judged], start: int, stop: int, found: Gathered) -> None:
+        """Blame somebody wherever rows of [start, stop) disagree, or agree for no good reason."""
+        verdict = np.concatenate([each.verdict for each in judged])
+        if not ((verdict != AGREES) & (verdict != UNCHECKED)).any():
             return
-        height = start + np.arange(last - first, dtype=np.int64) * SECTOR
+        low, high = self._rows.bounds
+        first = judged[0].start
+        height = first + np.arange(len(verdict), dtype=np.int64) * SECTOR
+        absent = np.concatenate([each.absent for each in judged])
         heard = Hearing(
-            verdict=judged.verdict[first:last],
-            absent=judged.absent[first:last],
-            usable=usable,
-            kinds=kinds,
+            verdict=verdict,
+            absent=absent,
+            usable=np.concatenate([each.trust == Trust.SURE for each in judged], axis=1) & (absent != UNCHECKABLE),
+            kinds=np.concatenate([each.kinds for each in judged], axis=1),
             parity=self._rows.parity[height // self._rows.zone.chunk_size % len(self._rows.parity)],
             proven=self._redundancy.at(height) == Trust.SURE,
+            reach=Reach(
+                (height - low) // (_PIECE * SECTOR), self._around.n_pieces, first == low, judged[-1].stop == high
+            ),
         )
-        fault = blame(heard, check=self._check)
+        fault = blame(heard, check=self._check)[:, (start - first) // SECTOR : (stop - first) // SECTOR]
         for role in np.flatnonzero(fault.any(axis=1)).tolist():
             lane = self._rows.lanes[role]
             assert lane is not None, "who took part has a source"
-            for what, low, high in runs_of(fault[role]):
+            for what, begin, end in runs_of(fault[role]):
                 place = lane[1] + start
-                ranges = [(place + low * SECTOR, place + high * SECTOR)]
+                ranges = [(place + begin * SECTOR, place + end * SECTOR)]
                 found.add(lane[0], ranges, what.trust, REASONS[what], curable=what.is_curable)
 
-    def _kinds(
-        self, start: int, usable: NDArray[np.bool_], sources: Sequence[PatientSource], kinds: NDArray[np.uint8]
-    ) -> list[tuple[int, Extents]]:
-        """Look at what is there.
 
-        Args:
-            start: of the rows [component bytes].
-            usable: bool (raid_disks, n): what may be read.
-            sources: the members.
-            kinds: uint8 (raid_disks, n), written where it is usable.
+_JUDGED = frozenset(REASONS.values())
 
-        Returns:
-            (source, image bytes) of what could not be read.
-        """
-        data = np.zeros((usable.shape[0], usable.shape[1] * SECTOR), dtype=np.uint8)
-        lost = []
-        for role, lane in enumerate(self._rows.lanes):
-            parts = np.flatnonzero(np.diff(np.concatenate(([0], usable[role], [0])))).reshape(-1, 2) * SECTOR
-            if lane is None or not len(parts):
-                continue
-            place = lane[1] + start
-            requests = np.stack((place + parts[:, 0], parts[:, 1] - parts[:, 0], parts[:, 0]), axis=1)
-            failed = sources[lane[0]].read_into(requests, data[role])
-            if failed:
-                lost.append((lane[0], failed.shift(place)))
-        kinds_of(data, kinds)
-        return lost
+
+def _filled(judged: Judged) -> NDArray[np.bool_]:
+    """Tell what took part and looks filled; bool (raid_disks, n)."""
+    filled: NDArray[np.bool_] = (judged.trust == Trust.SURE) & (judged.absent != UNCHECKABLE) & (judged.kinds != DATA)
+    return filled
+
+
+def _is_worth_a_hearing(judged: Sequence[Judged]) -> bool:
+    """Tell whether anything disagrees, or two members are filled in a row that agrees."""
+    if any(((each.verdict != AGREES) & (each.verdict != UNCHECKED)).any() for each in judged):
+        return True
+    return any((_filled(each).sum(axis=0) > 1).any() for each in judged)
+
+
+class _Around:
+    """The rows around those that are judged, as far as filled runs reach into them.
+
+    Attributes:
+        flaws: what is known against the sources, but for what was judged.
+        n_pieces: how far is looked, at most.
+    """
+
+    def __init__(self, rows: Rows, flaws: tuple[Flaw, ...] = ()) -> None:
+        self._rows = rows
+        self.flaws = flaws
+        self.n_pieces = -(-max(_FAR, _FAR_CHUNKS * rows.zone.chunk_size) // (_PIECE * SECTOR))
+        self._known: dict[int, Judged] = {}
+
+    def before(self, judged: Sequence[Judged], sources: Sequence[PatientSource]) -> list[Judged]:
+        """Return the rows before some, ascending; none, or one piece at least, and more as long as a run goes on."""
+        found: list[Judged] = []
+        reaches, start = _filled(judged[0])[:, 0], judged[0].start
+        for _ in range(self.n_pieces):
+            if start <= self._rows.bounds[0] or not reaches.any():
+                break
+            piece = self._piece(start - 1, sources)
+            reaches, start = reaches & _filled(piece).all(axis=1), piece.start
+            found.insert(0, piece)
+        return found
+
+    def behind(self, judged: Sequence[Judged], sources: Sequence[PatientSource]) -> list[Judged]:
+        """Return the rows behind some, likewise."""
+        found: list[Judged] = []
+        reaches, stop = _filled(judged[-1])[:, -1], judged[-1].stop
+        for _ in range(self.n_pieces):
+            if stop >= self._rows.bounds[1] or not reaches.any():
+                break
+            piece = self._piece(stop, sources)
+            reaches, stop = reaches & _filled(piece).all(axis=1), piece.stop
+            found.append(piece)
+        return found
+
+    def _piece(self, component: int, sources: Sequence[PatientSource]) -> Judged:
+        """Return the piece that a component byte lies in."""
+        low, high = self._rows.bounds
+        number = (component - low) // (_PIECE * SECTOR)
+        piece = self._known.get(number)
+        if piece is None:
+            start = low + number * _PIECE * SECTOR
+            stop = min(start + _PIECE * SECTOR, high)
+            (piece,) = judge_rows(self._rows, sources, start, stop, with_kinds=True)
+            if not piece.unread:
+                self._known[number] = piece
+            if len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+        return piece
 
 
 def warm_up() -> None:
@@ -129,5 +179,6 @@ def warm_up() -> None:
     steps, parity = np.zeros((1, 1), dtype=np.int16), np.zeros((1, 2), dtype=np.int16)
     verdict = np.zeros(1, dtype=np.int16)
     check_rows(room, absent, steps, parity, 0, 1, verdict)
-    check_rows_nowait(np.array([[-1, 0]], dtype=np.int64), room, absent, steps, parity, 0, 1, verdict)
-    kinds_of(room, np.zeros((1, 1), dtype=np.uint8))
+    places, kinds = np.array([[-1, 0]], dtype=np.int64), np.zeros((1, 1), dtype=np.uint8)
+    check_rows_nowait(places, room, absent, steps, parity, 0, 1, verdict, places[:, 1].copy(), kinds)
+    kinds_of(room[0], 0, kinds[0])

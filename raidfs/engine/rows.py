@@ -25,6 +25,7 @@ from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side
 from raidfs.geometry.table import RowTable
 from raidfs.geometry.zone import Zone
+from raidfs.kernels.filled import kinds_of
 from raidfs.kernels.fused_check import PIECE, check_rows_nowait
 from raidfs.kernels.syndrome import NOBODY, UNCHECKABLE, check_rows
 from raidfs.units import SECTOR
@@ -168,6 +169,8 @@ class Judged:
         absent: int16 (n,), by sector; see `check_rows`.
         trust: uint8 (raid_disks, n): NONE also where reading failed.
         unread: (source, image bytes) that could not be read though they were trusted.
+        kinds: uint8 (raid_disks, n): what is there, see `kernels.filled.kinds_of`; of any value where nothing was read;
+            (raid_disks, 0): nobody asked.
     """
 
     start: int
@@ -175,6 +178,7 @@ class Judged:
     absent: NDArray[np.int16]
     trust: NDArray[np.uint8]
     unread: tuple[tuple[int, Extents], ...]
+    kinds: NDArray[np.uint8]
 
     @property
     def stop(self) -> int:
@@ -194,7 +198,13 @@ class _Asked:
 
 
 def judge_rows(
-    rows: Rows, sources: Sequence[BlockSource], start: int, stop: int, limit: Trust = Trust.SURE
+    rows: Rows,
+    sources: Sequence[BlockSource],
+    start: int,
+    stop: int,
+    limit: Trust = Trust.SURE,
+    *,
+    with_kinds: bool = False,
 ) -> Iterator[Judged]:
     """Read and judge the rows [start, stop), ascending, batch by batch.
 
@@ -204,6 +214,7 @@ def judge_rows(
         start: [component bytes], a multiple of 512.
         stop: [component bytes], a multiple of 512, within the zone.
         limit: worst trust of the cells that are used.
+        with_kinds: look at what is there, too.
 
     Raises:
         SourceError: a source is gone.
@@ -213,18 +224,24 @@ def judge_rows(
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="raidfs-verify") as pool:
         while low < stop:
             window = (low, min(low + _AT_ONCE, stop))
-            judged = _judge_nowait(rows, sources, window, small, limit)
+            judged = _judge_nowait(rows, sources, window, small, limit, with_kinds=with_kinds)
             if judged is not None:
                 yield judged
                 low = judged.stop
                 continue
             window = (low, min(low + _UNTIL_NEXT_TRY, stop))
-            yield from _judge_waiting(pool, rows, sources, window, limit)
+            yield from _judge_waiting(pool, rows, sources, window, limit, with_kinds=with_kinds)
             low = window[1]
 
 
 def _judge_waiting(
-    pool: Executor, rows: Rows, sources: Sequence[BlockSource], window: tuple[int, int], limit: Trust
+    pool: Executor,
+    rows: Rows,
+    sources: Sequence[BlockSource],
+    window: tuple[int, int],
+    limit: Trust,
+    *,
+    with_kinds: bool,
 ) -> Iterator[Judged]:
     """Judge rows that have to be waited for, batch by batch; the next batches are being read in the meantime."""
     start, stop = window
@@ -235,13 +252,19 @@ def _judge_waiting(
         batch = (low, min(low + BATCH, stop))
         asked.append(_ask(pool, sources, rows, batch, rooms[number % len(rooms)], limit))
         if len(asked) > _AHEAD:
-            yield _judge(rows, asked.popleft(), limit)
+            yield _judge(rows, asked.popleft(), limit, with_kinds=with_kinds)
     while asked:
-        yield _judge(rows, asked.popleft(), limit)
+        yield _judge(rows, asked.popleft(), limit, with_kinds=with_kinds)
 
 
 def _judge_nowait(
-    rows: Rows, sources: Sequence[BlockSource], window: tuple[int, int], room: NDArray[np.uint8], limit: Trust
+    rows: Rows,
+    sources: Sequence[BlockSource],
+    window: tuple[int, int],
+    room: NDArray[np.uint8],
+    limit: Trust,
+    *,
+    with_kinds: bool,
 ) -> Judged | None:
     """Judge a batch that the page cache holds and in which the same members are used throughout; else return None."""
     start, stop = window
@@ -249,19 +272,22 @@ def _judge_nowait(
     if trust.strides[1] != 0:
         return None
     absent = rows.absent_of(trust, limit)
-    places = np.full((len(rows.lanes), 2), -1, dtype=np.int64)
+    places, origin = np.full((len(rows.lanes), 2), -1, dtype=np.int64), np.zeros(len(rows.lanes), dtype=np.int64)
     for role, lane in enumerate(rows.lanes):
         if lane is None or trust[role, 0] > limit or absent[0] == UNCHECKABLE:
             continue
         source = sources[lane[0]]
         if not isinstance(source, FileSource):
             return None
-        places[role] = source.fd, source.base + lane[1] + start
+        origin[role] = lane[1] + start
+        places[role] = source.fd, source.base + origin[role]
+    kinds = np.zeros((len(rows.lanes), len(absent) if with_kinds else 0), dtype=np.uint8)
     verdict = np.empty(len(absent), dtype=np.int16)
     chunk = rows.zone.chunk_size // SECTOR
-    if not check_rows_nowait(places, room, absent, rows.steps, rows.parity, start // SECTOR, chunk, verdict):
+    batch = start // SECTOR, chunk, verdict, origin, kinds
+    if not check_rows_nowait(places, room, absent, rows.steps, rows.parity, *batch):
         return None
-    return Judged(start, verdict, absent, trust, ())
+    return Judged(start, verdict, absent, trust, (), kinds)
 
 
 def _ask(
@@ -299,7 +325,7 @@ def _runs(wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
     return edges.reshape(-1, 2).astype(np.int64)
 
 
-def _judge(rows: Rows, asked: _Asked, limit: Trust) -> Judged:
+def _judge(rows: Rows, asked: _Asked, limit: Trust, *, with_kinds: bool) -> Judged:
     """Wait for the reads of a batch and judge it."""
     trust, absent = asked.trust, asked.absent
     unread = []
@@ -317,4 +343,21 @@ def _judge(rows: Rows, asked: _Asked, limit: Trust) -> Judged:
     verdict = np.empty(len(absent), dtype=np.int16)
     chunk = rows.zone.chunk_size // SECTOR
     check_rows(asked.data, absent, rows.steps, rows.parity, asked.start // SECTOR, chunk, verdict)
-    return Judged(asked.start, verdict, absent, trust, tuple(unread))
+    usable = (trust <= limit) & (absent != UNCHECKABLE)
+    kinds = _kinds(rows, asked, usable) if with_kinds else np.zeros((len(trust), 0), dtype=np.uint8)
+    return Judged(asked.start, verdict, absent, trust, tuple(unread), kinds)
+
+
+def _kinds(rows: Rows, asked: _Asked, usable: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Look at what was read of a batch, in the pieces in which `check_rows_nowait` does; see `Judged.kinds`."""
+    kinds = np.zeros(usable.shape, dtype=np.uint8)
+    per_piece = PIECE // SECTOR
+    for role, lane in enumerate(rows.lanes):
+        if lane is None:
+            continue
+        for start, stop in _runs(usable[role]).tolist():
+            for first in range(start // per_piece * per_piece, stop, per_piece):
+                low, high = max(first, start), min(first + per_piece, stop)
+                offset = lane[1] + asked.start + low * SECTOR
+                kinds_of(asked.data[role, low * SECTOR : high * SECTOR], offset, kinds[role, low:high])
+    return kinds

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.kernels import c_function, kernel
+from raidfs.kernels.filled import kinds_of
 from raidfs.kernels.syndrome import SECTOR, check_rows
 
 PIECE = 64 << 10
@@ -31,6 +32,8 @@ def check_rows_nowait(
     first: int,
     chunk_sectors: int,
     verdict: NDArray[np.int16],
+    origin: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
 ) -> bool:
     """Read and judge a batch of rows, if that needs no waiting.
 
@@ -44,6 +47,9 @@ def check_rows_nowait(
         first: component sector at which the batch begins.
         chunk_sectors: sectors per chunk.
         verdict: int16 (n,), written; see `check_rows`.
+        origin: int64 (raid_disks,): where the batch of each role begins [bytes of its source].
+        kinds: uint8 (raid_disks, n), written where a role is read: what is there, see `raidfs.kernels.filled.kinds_of`;
+            uint8 (raid_disks, 0): nobody wants to know.
 
     Returns:
         True: every verdict is there. False: nothing is known about them.
@@ -60,5 +66,7 @@ def check_rows_nowait(
                 offset = places[role, 1] + at * SECTOR
                 if _preadv2(np.int32(places[role, 0]), iovec.ctypes.data, 1, offset, _NOWAIT) != length:
                     return False
+                if kinds.shape[1]:
+                    kinds_of(room[role, :length], origin[role] + at * SECTOR, kinds[role, at:end])
         check_rows(room, absent[at:end], steps, parity, first + at, chunk_sectors, verdict[at:end])
     return True

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from raidfs.array.front import Proof
+from raidfs.engine.account import Account
 from raidfs.engine.copies import Copies
 from raidfs.engine.grade import Grade
+from raidfs.engine.odd_copies import OddCopy
 from raidfs.engine.seam import Seam
 from raidfs.engine.verify import Mismatch, Walked
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import Section, Side
 from raidfs.image.digest import Digest
-from raidfs.report import differences
+from raidfs.report import differences, odd_copies
 from raidfs.units import SECTOR, format_offset, format_size
 
 _MOST_LISTED = 6
@@ -33,6 +35,7 @@ class Verified:
         walked: the stripes.
         mismatches: what of them disagrees, as far as it is kept.
         copies: the old copies behind a reshape position, or None.
+        odd: which of them is wrong where they differ from the new place, as far as that was asked.
         seam: parity ahead of a reshape position, or None.
         before: digest of each image, by path; empty: not taken.
         after: the same at the end.
@@ -43,6 +46,7 @@ class Verified:
     walked: Walked
     mismatches: tuple[Mismatch, ...]
     copies: Copies | None
+    odd: tuple[OddCopy, ...]
     seam: Seam | None
     before: Mapping[str, Digest]
     after: Mapping[str, Digest]
@@ -107,6 +111,7 @@ def findings_of(verified: Verified) -> list[Finding]:
             text = f"{path}: less of it could be read at the end than at the beginning; its digests cannot be compared"
             findings.append(Finding(Severity.WARNING, path, text))
     findings += _about_copies(verified.copies)
+    findings += odd_copies.findings_about(verified.odd, verified.paths)
     return [*findings, *_about_seam(verified.seam)]
 
 
@@ -188,7 +193,7 @@ def as_data(verified: Verified) -> dict[str, Any]:
         "unreadable": [
             {"path": verified.paths[source], "start": start, "stop": stop} for source, start, stop in walked.unread
         ],
-        "copies": None if verified.copies is None else _copies(verified.copies),
+        "copies": None if verified.copies is None else _copies(verified.copies, verified),
         "front": None if verified.seam is None else _seam(verified.seam),
         "originals": [_original(path, digest, verified) for path, digest in verified.before.items()],
     }
@@ -216,7 +221,7 @@ def _mismatch(each: Mismatch, paths: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _copies(copies: Copies) -> dict[str, Any]:
+def _copies(copies: Copies, verified: Verified) -> dict[str, Any]:
     return {
         "array_start": copies.start,
         "array_stop": copies.stop,
@@ -224,6 +229,7 @@ def _copies(copies: Copies) -> dict[str, Any]:
         "differing": copies.differing_bytes,
         "perhaps_overwritten": copies.overtaken,
         "ranges": [list(each) for each in copies.differing],
+        "odd": [odd_copies.as_data(each, verified.paths) for each in verified.odd],
     }
 
 
@@ -250,12 +256,13 @@ def _original(path: str, before: Digest, verified: Verified) -> dict[str, Any]:
     }
 
 
-def render(verified: Verified, title: str, proofs: Sequence[Proof] = ()) -> str:
+def render(verified: Verified, title: str, account: Account, proofs: Sequence[Proof] = ()) -> str:
     """Return what was found as at most a screenful of text.
 
     Args:
         verified: what was found.
         title: which array.
+        account: of the array, with what was found.
         proofs: what told how far a reshape came, where that was asked.
     """
     lines = [f"Array     {title}", *_head("Checked", _checked(verified)), *_head("Disagree", _disagreeing(verified))]
@@ -265,10 +272,30 @@ def render(verified: Verified, title: str, proofs: Sequence[Proof] = ()) -> str:
         held = f"{format_size(verified.copies.compared)} also held at their old place, {format_size(equal)} of it equal"
         lines += _head("Copies", [held])
     lines += _head("Front", [each.sentence for each in proofs])
+    lines += _head("Account", _account(verified, account))
     lines += _head("Originals", _originals(verified))
     marks = {Severity.ERROR: "!!", Severity.WARNING: "!", Severity.NOTE: "-"}
     lines += _head("Findings", [f"{marks[each.severity]:<3}{each.message}" for each in findings_of(verified)])
     return "\n".join([*lines, f"Result    {_result(verified)}"]) + "\n"
+
+
+def _account(verified: Verified, account: Account) -> list[str]:
+    """Say what the array's bytes are worth, now that this is known."""
+    parts = [
+        f"{format_size(n)} {word}"
+        for n, word in (
+            (account.good, "good"),
+            (account.rebuilt, "rebuilt"),
+            (account.unproven, "unproven"),
+            (account.doubtful, "doubtful"),
+            (account.lost, "lost"),
+        )
+        if n
+    ]
+    walked = verified.walked
+    left = walked.n_runs + walked.n_differences - len(walked.runs) - len(walked.differences)
+    more = f"; without {left} more places that disagree" if left else ""
+    return [f"{', '.join(parts)}, with what disagrees taken into it (as -o check does){more}"]
 
 
 def _head(name: str, lines: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,14 +12,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from raidfs.cli import main
 from raidfs.cli.opening import Options
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.cli.verification import Verification
+from raidfs.engine.copies import copies_of
 from raidfs.errors import Interrupted, OutputError, SourceChanged
 from raidfs.extents import Extents
+from raidfs.geometry.geometry import zone_of
 from raidfs.image.raw import RawImage
 from raidfs.report.verification import as_data
 from tests.support.damaged import write_map
@@ -253,3 +257,77 @@ def test_a_member_that_changes_in_secret_is_named(tmp_path: Path, capsys: pytest
     text = capsys.readouterr().out
     assert f"{paths[1]} is not what it was" in text
     assert "nothing of this can be relied on" in text
+
+
+@pytest.mark.parametrize("case", [SIX, golden_case("s-r5-la")], ids=lambda case: case.name)
+def test_the_account_tells_what_was_found(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What both parities name is rebuilt, what nobody can tell is doubtful: as with `-o check`."""
+    paths = case.copies(tmp_path)
+    with open_array([str(path) for path in paths]) as array:
+        offset, size = array.description.serving[0].data_offset, array.description.size
+    with paths[0].open("r+b") as file:
+        file.seek(offset + (1 << 20))
+        file.write(Random(1).randbytes(3 << 20))
+    code, said = verify(capsys, "--no-hash", *paths)
+    account = said["account"]
+    assert code == 4
+    assert account["good"] < size
+    assert (account["rebuilt"] > 0) == (account["doubtful"] == 0) == (case is SIX)
+    assert main(["verify", "--no-hash", *map(str, paths)]) == 4
+    assert "Account   " in capsys.readouterr().out
+
+
+def test_a_wrong_old_copy_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its new place and the parity of that are two against one; where both rows are wrong, both places are named."""
+    paths = GROWN.copies(tmp_path)
+    with open_array([str(path) for path in paths]) as array:
+        copies = copies_of(array.description)
+        assert copies is not None
+        reshape = array.description.reshape
+        assert reshape is not None
+        at = copies.start + (copies.stop - copies.start) // 2 // 4096 * 4096
+        zones = [zone_of(shape, array.description.component_size) for shape in (reshape.before, reshape.after)]
+        places = []
+        for zone, name in zip(zones, ("data_offset", "new_data_offset"), strict=True):
+            roles, components = zone.locate(np.array([at], dtype=np.int64))
+            member = array.description.serving[int(roles[0])]
+            places.append((member.path, getattr(member, name) + int(components[0])))
+    (old, old_at), (new, new_at) = places
+    spoil(Path(old), old_at)
+    code, said = verify(capsys, "--no-hash", *paths)
+    (odd,) = said["verify"]["copies"]["odd"]
+    assert odd["wrong"] == "old"
+    assert (odd["old"]["image_offset"], odd["new"]["image_offset"]) == (old_at, new_at)
+    assert Path(odd["old"]["path"]).name == Path(old).name
+    assert any(f"sector {old_at // SECTOR} (the old copy)" in each["message"] for each in said["findings"])
+    assert code == 0  # nothing that is served is wrong
+    spoil(Path(new), new_at)
+    code, said = verify(capsys, "--no-hash", *paths)
+    assert code == 4
+
+
+def spoil(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("has_state", [False, True])
+def test_stopped_before_it_began_it_says_what_is_kept(
+    has_state: bool,  # a case
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_words: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    state = tmp_path / "state"
+    if has_state:
+        state.write_text("{}")
+    monkeypatch.setattr(sys.modules["raidfs.cli.verify"], "open_array", stop)
+    assert main(["verify", "--state", str(state), *map(str, SIX.members())]) == 1
+    said = capsys.readouterr().err
+    assert ("as it was: run the same command again to go on" if has_state else "nothing is kept") in said

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource, read_exact
-from raidfs.engine import judge, scrutiny
+from raidfs.engine import judge, rows, scrutiny
 from raidfs.engine.account import account_of, health_runs
 from raidfs.engine.array_source import ArraySource
 from raidfs.engine.health import Policy, Trust
@@ -25,16 +25,17 @@ from raidfs.extents import Extents
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry, locate
 from tests.oracle.writer import Simulation, write_array
 from tests.support.crashes import Damaged, some_land
-from tests.support.fills import PATTERNS, believed, filled
+from tests.support.fills import LONG_TEXTS, PATTERNS, believed, filled, located
 from tests.support.simulated import describe, images_of, memory_sources, seated
 from tests.support.sources import BadSectors, Hanging
-from tests.support.worth import SECTOR
+from tests.support.worth import GOOD, SECTOR, UNPROVEN
 
 START = 64 * 1024
 CHUNKS = (1024, 4096)
 FOUR = Geometry(5, 2, 4, 4096)
 FIVE = Geometry(6, 2, 5, 4096)
 NEVER_COPIED = "filled, and parity disagrees: this was never copied"
+PLAIN = (b"\0", b"\xff", b"\x5a")
 
 
 @contextmanager
@@ -57,6 +58,7 @@ def units_of(size: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scrutiny, "UNIT", size)
         patch.setattr(judge, "_PIECE", size // SECTOR)
+        patch.setattr(rows, "PIECE", size)
         yield
 
 
@@ -135,8 +137,9 @@ def fill_somewhere(draw: st.DrawFn, array: Simulation) -> None:
         first = draw(st.integers(0, n - 1))
         length = min(draw(st.sampled_from([1, 2, 7, 8, n])), n - first) * SECTOR
         start = offset + first * SECTOR
-        pattern = draw(st.sampled_from((b"\0", *PATTERNS)))
-        member.image[start : start + length] = filled(pattern, length, draw(st.integers(0, 63)))
+        pattern = draw(st.sampled_from((b"\0", b"\0", None, *PATTERNS, *LONG_TEXTS)))
+        fill = located(start, length) if pattern is None else filled(pattern, length, draw(st.integers(0, 63)))
+        member.image[start : start + length] = fill
 
 
 @st.composite
@@ -172,14 +175,17 @@ def told_at_once(damaged: Damaged) -> list[tuple[int, BlockSource]]:
 POLICIES = [Policy(), Policy(), Policy(check=True), Policy(doubtful=True), Policy(strict=True)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=600)
 @given(st.data(), copies(), st.sampled_from(POLICIES))
 def test_what_is_believed_follows_the_rule(data: st.DataObject, damaged: Damaged, policy: Policy) -> None:
     if policy.doubtful and damaged.array.after is not None:
         policy = Policy()  # what old copies are good for then is another story
     images = {role: bytes(member.image) for role, member in damaged.array.roles.items()}
-    unit = data.draw(st.sampled_from([512, 4096, 65536]))
-    sectors = sorted(believed(damaged.situation, images, check=policy.check, nearby=unit))
+    unit = data.draw(st.sampled_from([4096, 65536]))
+    noticed: set[int] = set()
+    sectors = sorted(believed(damaged.situation, images, check=policy.check, nearby=unit, noticed=noticed))
+    if noticed and policy.strict:
+        policy = Policy()  # which would withhold what is seen by chance, if it is seen
     worth = np.array([health for _, health, _ in sectors], dtype=np.uint8)
     expected = [content for _, _, content in sectors]
     served = worth <= policy.limit
@@ -192,7 +198,8 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, damaged: Damaged
             block if is_served else bytes(SECTOR) for block, is_served in zip(expected, served, strict=True)
         )
         found = per_sector(array)
-        assert np.array_equal(found[served], worth[served])
+        differs = served & (found != worth)
+        assert not differs.any() or (noticed and (worth[differs] == UNPROVEN).all() and (found[differs] == GOOD).all())
         assert (found[~served] > policy.limit).all()
         assert account_of(array.sight.charts).total == size
     edges = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=6))})
@@ -204,9 +211,12 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, damaged: Damaged
 
 
 @settings(max_examples=60)
-@given(st.data(), arrays(reshaped=False))
+@given(st.data(), arrays(reshaped=False, patterns=PLAIN))
 def test_one_member_filled_in_a_row_gives_the_truth_or_nothing(data: st.DataObject, array: Simulation) -> None:
-    """Fills on all members, but never two in one row; on RAID6 nothing is missing then that was zeros."""
+    """Zeros on all members, but never two in one row; on RAID6 nothing is missing then that was zeros.
+
+    A mark of another tool that was stored by the user, beside zeros in rows of their own, would be taken for theirs.
+    """
     random = Random(data.draw(st.integers(0, 1 << 20)))
     truth = array.truth
     for sector in range(array.component_size // SECTOR):
@@ -223,7 +233,7 @@ def test_one_member_filled_in_a_row_gives_the_truth_or_nothing(data: st.DataObje
 
 
 @settings(max_examples=60)
-@given(arrays(levels=(6,), reshaped=False, patterns=(b"\0", b"\xff", b"\x5a")), st.booleans(), st.integers(0, 1 << 20))
+@given(arrays(levels=(6,), reshaped=False, patterns=PLAIN), st.booleans(), st.integers(0, 1 << 20))
 def test_two_that_are_zeros_in_a_row_of_raid6_are_never_taken_for_others(
     array: Simulation, is_whole: bool, seed: int
 ) -> None:
@@ -348,7 +358,7 @@ def test_two_filled_in_a_row_of_raid5_are_withheld_and_no_others() -> None:
     assert all(
         content[start:stop] == array.truth[start:stop] for start, stop in Extents.span(0, array.size).difference(lost)
     )
-    assert [each.split("] ")[0] for each in learned if "other members are filled" in each] == [
+    assert [each.split("] ")[0] for each in learned if "others may be wrong there" in each] == [
         f"0: [({START + 512}, {START + 1024})",
         f"1: [({START + 512}, {START + 1024})",
     ]
@@ -394,12 +404,23 @@ def test_a_pair_that_looks_like_another_member_is_not_taken_for_it() -> None:
     stripe = FIVE.stripe(0)
     fill(array, stripe.data[0], 0, 4096)
     fill(array, stripe.p, 0, 4096)
-    _, lost, _ = read(array)
-    assert lost == Extents.span(0, FIVE.stripe_size)
-    with opened(describe(array), memory_sources(images_of(array, describe(array))), Policy(check=True)) as source:
-        _, lost = read_exact(source, 0, array.size)
-        assert not lost  # both parities name Q, and nothing nearby says that anything was not copied;
-        assert account_of(source.sight.charts).unproven == 3 * 4096  # but that is not taken for certain
+    for policy in POLICIES[1:3]:
+        with opened(describe(array), memory_sources(images_of(array, describe(array))), policy) as source:
+            _, lost = read_exact(source, 0, array.size)
+            assert not lost  # both parities name Q, and nothing nearby says that anything was not copied;
+            assert account_of(source.sight.charts).unproven == 3 * 4096  # but that is not taken for certain
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(check=True)], ids=str)
+def test_a_pair_whose_fills_have_the_borders_of_what_disagrees_is_not_taken_for_another(policy: Policy) -> None:
+    data = bytearray(Random(1).randbytes(FIVE.capacity(40960)))
+    data[FIVE.stripe_size + 4096 : 2 * FIVE.stripe_size] = bytes(2 * 4096)
+    array = whole(FIVE, bytes(data))
+    stripe = FIVE.stripe(1)
+    fill(array, stripe.data[0], 4096, 8192)
+    fill(array, stripe.p, 4096, 8192)
+    _, lost, _ = read(array, policy)
+    assert lost == Extents.span(FIVE.stripe_size, 2 * FIVE.stripe_size)
 
 
 @pytest.mark.parametrize("role", range(5))
@@ -502,6 +523,7 @@ def test_what_fails_while_it_is_judged_is_learned() -> None:
     assert learned == {
         (parity, Trust.NONE): Extents.span(START, START + 512),  # so the first sector cannot be judged
         (1, Trust.NONE): Extents.span(START + 512, START + 1024),
+        (parity, Trust.UNPROVEN): Extents.span(START + 512, START + 1024),  # it is less than a page
     }
     assert lost == Extents()
     assert content[4096 + 512 :] == array.truth[4096 + 512 :]
@@ -522,7 +544,7 @@ def test_while_a_member_hangs_its_rows_are_believed_and_judged_later() -> None:
         while content != array.truth[4096:5120]:
             content, lost = read_exact(source, 4096, 1024)
             assert not lost
-        assert [each.reason for each in source.learned] == [NEVER_COPIED]
+        assert source.learned[0].reason == NEVER_COPIED
 
 
 def test_four_readers_at_random_get_the_truth() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from random import Random
 from typing import Any, cast
 
@@ -14,10 +13,13 @@ from numpy.typing import NDArray
 
 from raidfs.kernels import filled as kernels
 from raidfs.kernels.filled import (
+    BLOCK,
     CONSTANT,
     DATA,
     LONGEST,
+    MARKED,
     PATTERN,
+    REPEATED,
     SECTOR,
     ZEROS,
     any_filled,
@@ -75,58 +77,116 @@ def sectors(random: Random, n: int) -> bytes:
     return b"".join(blocks)
 
 
+KINDS = {
+    fills.Kind.DATA: DATA,
+    fills.Kind.ZEROS: ZEROS,
+    fills.Kind.CONSTANT: CONSTANT,
+    fills.Kind.TEXT: PATTERN,
+    fills.Kind.REPEATED: REPEATED,
+    fills.Kind.MARKED: MARKED,
+}
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> list[bytes]:
+    """Draw some blocks of eight sectors, of which some are filled in one of all the ways that there are."""
+    random = Random(draw(st.integers(0, 1 << 30)))
+    found = []
+    for _ in range(draw(st.integers(1, 3))):
+        sectors = [random.randbytes(SECTOR) for _ in range(8)]
+        for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+            first = draw(st.integers(0, 7))
+            n = min(draw(st.integers(1, 8)), 8 - first)
+            pattern = draw(st.sampled_from([*fills.PATTERNS, *fills.LONG_TEXTS, None, random.randbytes(SECTOR)]))
+            fill = fills.located(first * SECTOR, n * SECTOR, random.choice([512, 512, 1024, 4096]))
+            if pattern is not None:
+                fill = fills.filled(pattern, n * SECTOR, random.choice([0, 0, random.randrange(600)]))
+            sectors[first : first + n] = [fill[at : at + SECTOR] for at in range(0, n * SECTOR, SECTOR)]
+        found.append(b"".join(sectors))
+    return found
+
+
+def defined(block: bytes) -> list[int]:
+    """What the sectors of a block hold, by the definition."""
+    sectors = [block[at : at + SECTOR] for at in range(0, len(block), SECTOR)]
+    return [KINDS[kind] for kind in fills.kinds_of(sectors, begins=True)]
+
+
+def kinds(data: bytes, offset: int = 0, *, compiled: bool = True) -> list[int]:
+    found = np.full(len(data) // SECTOR, 9, dtype=np.uint8)
+    (kinds_of if compiled else cast(Any, kinds_of).py_func)(array_of(data), offset, found)
+    told: list[int] = found.tolist()
+    return told
+
+
 @settings(max_examples=200)
-@given(st.integers(0, 1 << 30), st.integers(1, 12), st.integers(0, 600), st.integers(0, 600))
-def test_sectors_are_those_of_the_image(seed: int, n: int, low: int, high: int) -> None:
-    """A piece of an image may begin and end anywhere; of a sector that is cut what is there counts."""
-    image = sectors(Random(seed), n)
-    start, stop = min(low, len(image)), max(0, len(image) - high)
-    piece = image[start:stop]
-    edges = sorted({start, max(start, stop), *(at for at in range(0, len(image), SECTOR) if start < at < stop)})
-    parts = [image[a:b] for a, b in pairwise(edges)]
-    assert any_filled(array_of(piece), start + 7 * SECTOR) == any(map(repeats, parts))
+@given(blocks(), st.integers(0, 7), st.integers(0, 7), st.integers(0, 100))
+def test_kinds_are_defined_by_blocks(listed: list[bytes], low: int, high: int, number: int) -> None:
+    """Of a block that is not there as a whole, only what is there is compared."""
+    assert kinds(b"".join(listed), number * BLOCK) == [kind for block in listed for kind in defined(block)]
+    part = listed[0][low * SECTOR : BLOCK - high * SECTOR]
+    if part:
+        sectors = [part[at : at + SECTOR] for at in range(0, len(part), SECTOR)]
+        expected = [KINDS[kind] for kind in fills.kinds_of(sectors, begins=low == 0)]
+        assert kinds(part, number * BLOCK + low * SECTOR) == expected
+
+
+@settings(max_examples=200)
+@given(blocks(), st.integers(0, 600), st.integers(0, 600))
+def test_whoever_reads_any_of_a_fill_is_told_to_ask(listed: list[bytes], low: int, high: int) -> None:
+    """Whole blocks are asked about if any sector is filled; parts of one always."""
+    image = b"".join(listed)
+    piece = image[low : len(image) - high]
+    is_whole = low == 0 and high == 0
+    expected = any(kind != DATA for block in listed for kind in defined(block)) if is_whole else bool(piece)
+    assert any_filled(array_of(piece), 7 * BLOCK + low) == expected
 
 
 def test_reads_are_looked_at_where_they_lie() -> None:
     random = Random(1)
-    arena = array_of(random.randbytes(8 * SECTOR)).copy()
-    arena[1000 : 1000 + SECTOR] = 0xFF
-    reads = np.array([[0, 0, 900, 0], [3, 2 * SECTOR, SECTOR, 1000], [1, 0, 2 * SECTOR, 2000]], dtype=np.int64)
+    arena = array_of(random.randbytes(4 * BLOCK)).copy()
+    arena[1000 + 3 * SECTOR : 1000 + 4 * SECTOR] = 0xFF
+    reads = np.array([[3, 2 * BLOCK, BLOCK, 1000], [1, 0, 2 * BLOCK, 6000]], dtype=np.int64)
     assert any_read_filled(reads, arena)
-    assert not any_read_filled(reads[[0, 2]], arena)
-    reads[:, 1] += 100
-    assert any_read_filled(reads, arena)  # two parts of two sectors, both filled
+    assert not any_read_filled(reads[1:], arena)
+    reads[:, 1] += 512
+    assert any_read_filled(reads[1:], arena)  # parts of blocks
     assert not any_read_filled(reads[:0], arena)
-
-
-def kinds(data: NDArray[np.uint8], *, compiled: bool = True) -> list[list[int]]:
-    found = np.full((data.shape[0], data.shape[1] // SECTOR), 9, dtype=np.uint8)
-    (kinds_of if compiled else cast(Any, kinds_of).py_func)(data, found)
-    told: list[list[int]] = found.tolist()
-    return told
 
 
 def test_kinds() -> None:
     random = Random(2)
     zeros_but_one = bytearray(SECTOR)
     zeros_but_one[-1] = 1
-    rows = [
-        bytes(SECTOR) + random.randbytes(SECTOR) + b"\xff" * SECTOR,
-        fills.filled(b"\0\0\1", SECTOR) + bytes(zeros_but_one) + fills.filled(b"\0" * 63 + b"\1", SECTOR),
-    ]
-    assert kinds(np.stack([array_of(row) for row in rows])) == [[ZEROS, DATA, CONSTANT], [PATTERN, DATA, PATTERN]]
+    first = bytes(SECTOR) + random.randbytes(SECTOR) + b"\xff" * SECTOR
+    second = fills.filled(b"\0\0\1", SECTOR) + bytes(zeros_but_one) + fills.filled(b"\0" * 63 + b"\1", SECTOR)
+    assert kinds(first) == [ZEROS, DATA, CONSTANT]
+    assert kinds(second) == [PATTERN, DATA, PATTERN]
+
+
+def test_marks_of_other_tools_are_known() -> None:
+    """safecopy's, and ddrescue's as version 1.27 writes them: with a 4096-byte sector, the rest of it is not copied."""
+    assert kinds(fills.filled(b"BaDbLoCk", 2 * SECTOR)) == [MARKED, MARKED]
+    text = b"\n# position 0x00019200 sector 0x000000C9 status / "
+    assert kinds(text.ljust(SECTOR, b"\0") + bytes(SECTOR), SECTOR) == [MARKED, ZEROS]
+    text = b"\n# position 0x1234567000 sector 0x01234567 status * "
+    assert kinds(text.ljust(BLOCK, b"\0")) == [MARKED] * 8
+    for other in (text[:-8], text.replace(b"sector", b"Sector"), text.replace(b"0x01", b"0xfe")):
+        assert kinds(other.ljust(SECTOR, b"x")) == [DATA]
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 1 << 30), st.integers(0, 700))
 def test_compiled_and_not_are_the_same(seed: int, length: int) -> None:
     random = Random(seed)
-    data = np.stack([array_of(sectors(random, 4)) for _ in range(3)])
+    data = sectors(random, 9)
     assert kinds(data) == kinds(data, compiled=False)
     piece = array_of(fills.filled(random.randbytes(random.randrange(1, 80)), length))
     python = {name: getattr(kernel, "py_func", kernel) for name, kernel in vars(kernels).items()}
     with pytest.MonkeyPatch.context() as patch:
-        told = any_filled(piece, 100), is_filled(piece)
+        whole = array_of(sectors(random, 8))
+        told = any_filled(piece, 100), is_filled(piece), any_filled(whole, 0)
         for name, kernel in python.items():
             patch.setattr(kernels, name, kernel)
-        assert (bool(kernels.any_filled(piece, 100)), bool(kernels.is_filled(piece))) == told
+        found = kernels.any_filled(piece, 100), kernels.is_filled(piece), kernels.any_filled(whole, 0)
+        assert tuple(map(bool, found)) == told
