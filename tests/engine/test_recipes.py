@@ -20,6 +20,8 @@ from tests.oracle.parity import combine, fill
 from tests.support.simulated import GEOMETRIES, plain_description, shape
 from tests.support.worth import health
 
+TRUSTS = (Trust.SURE, Trust.UNPROVEN, Trust.DOUBTFUL, Trust.NONE)
+"""What the definition calls 0 to 3."""
 SMALL = [each for each in GEOMETRIES if each.raid_disks <= 7]
 LIMITS = {Health.GOOD: 0, Health.REBUILT: 0, Health.UNPROVEN: 1, Health.DOUBTFUL: 2}
 
@@ -30,7 +32,7 @@ def test_recipes_follow_the_definition(data: st.DataObject, geometry: Geometry, 
     told = shape(geometry)
     description = plain_description(told.level, told.layout, told.raid_disks)
     (section,) = sections_of(description)
-    doubted = Redundancy(trust_map([(Extents.span(0, 1 << 62), Trust(redundancy))]))
+    doubted = Redundancy(trust_map([(Extents.span(0, 1 << 62), TRUSTS[redundancy])]))
     codewords = codewords_of(section, description.sources, doubted)
     trusts = st.sampled_from([0, 0, 0, 1, 2, 3])
     by_role = tuple(data.draw(st.lists(trusts, min_size=geometry.raid_disks, max_size=geometry.raid_disks)))
@@ -38,8 +40,8 @@ def test_recipes_follow_the_definition(data: st.DataObject, geometry: Geometry, 
     stripe = geometry.stripe(row)
     content = fill(stripe, [bytes([17 * k + 5, 3 * k]) for k in range(geometry.data_disks)])
     pattern = codewords.patterns[row % codewords.period]
-    conditions = [redundancy] * len(codewords.conditions)
-    recipes = recipes_for(pattern, [by_role[role] for role in roles], conditions)
+    conditions = [TRUSTS[redundancy]] * len(codewords.conditions)
+    recipes = recipes_for(pattern, [TRUSTS[by_role[role]] for role in roles], conditions)
     assert len(recipes) == geometry.data_disks
     for symbol, recipe in enumerate(recipes):
         assert recipe.health == health(stripe, by_role, redundancy, stripe.data[symbol])
@@ -63,16 +65,18 @@ PARITY = way(((1, 1, 1),), [[Place(0)], [Place(1)], [Place(2, (0,))]])
     ("lanes", "redundancy", "expected"),
     [
         ((0, 0, 0), Trust.SURE, Health.GOOD),
-        ((3, 0, 0), Trust.SURE, Health.REBUILT),
-        ((3, 0, 0), Trust.UNPROVEN, Health.UNPROVEN),
-        ((3, 0, 1), Trust.SURE, Health.UNPROVEN),
+        ((4, 0, 0), Trust.SURE, Health.REBUILT),
+        ((4, 0, 0), Trust.UNPROVEN, Health.UNPROVEN),
+        ((4, 0, 1), Trust.SURE, Health.UNPROVEN),
         ((2, 0, 0), Trust.SURE, Health.REBUILT),
         ((2, 0, 0), Trust.UNPROVEN, Health.UNPROVEN),
         ((2, 2, 0), Trust.SURE, Health.DOUBTFUL),
+        ((4, 2, 0), Trust.SURE, Health.DOUBTFUL),
+        ((4, 0, 0), Trust.NONE, Health.LOST),
+        ((4, 0, 4), Trust.SURE, Health.LOST),
         ((3, 2, 0), Trust.SURE, Health.DOUBTFUL),
-        ((3, 0, 0), Trust.NONE, Health.LOST),
-        ((3, 0, 3), Trust.SURE, Health.LOST),
-        ((1, 3, 3), Trust.NONE, Health.UNPROVEN),
+        ((4, 3, 0), Trust.SURE, Health.DOUBTFUL),
+        ((1, 4, 4), Trust.NONE, Health.UNPROVEN),
     ],
 )
 def test_the_best_way_counts(lanes: tuple[int, ...], redundancy: Trust, expected: Health) -> None:
@@ -89,9 +93,9 @@ def test_what_is_sure_is_read_from_its_own_place() -> None:
     ("lanes", "expected", "lane"),
     [
         ((0, 0, 0), Health.GOOD, 0),
-        ((3, 0, 0), Health.REBUILT, 1),
+        ((4, 0, 0), Health.REBUILT, 1),
         ((3, 3, 0), Health.GOOD, 2),
-        ((1, 3, 3), Health.UNPROVEN, 0),
+        ((1, 4, 4), Health.UNPROVEN, 0),
         ((1, 0, 0), Health.REBUILT, 1),
         ((2, 2, 3), Health.DOUBTFUL, 0),
     ],

@@ -293,7 +293,7 @@ def _look_up(description: ArrayDescription, crash: Crash) -> tuple[NDArray[np.ui
     flaws = known_flaws(description, members, [source.size for _, source in crash.sources])
     content = np.zeros((description.size // PAGE, PAGE), dtype=np.uint8)
     health = np.full(len(content), Health.LOST, dtype=np.uint8)
-    worth = np.array([Health.GOOD, Health.UNPROVEN, Health.DOUBTFUL, Health.LOST], dtype=np.uint8)
+    worth = np.array([Health.GOOD, Health.UNPROVEN, Health.DOUBTFUL, Health.DOUBTFUL, Health.LOST], dtype=np.uint8)
     for section in sections_of(description):
         page = np.arange(section.array_start // PAGE, section.array_stop // PAGE)
         roles, offsets = section.zone.locate(page * PAGE)
