@@ -62,7 +62,9 @@ class _Ahead:
         old = survey.holds_old & (survey.n_old > 0) & holds_something
         if int(votes.any_written.sum()) >= SUPPORT and not votes.any_left.any():
             return _Look.WRITTEN
-        if int(votes.torn.sum()) >= _MOST_TORN and not old.any():
+        # where a member was never copied rows are torn as well
+        is_copied = (survey.varied | ~survey.known).all(axis=1)
+        if int((votes.torn & is_copied).sum()) >= _MOST_TORN and not old.any():
             return _Look.TORN
         return _Look.LEFT if int(old.sum()) >= SUPPORT else _Look.SILENT
 
