@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "erasure": "",
     "kernels": "",
     "engine": f"{GROUND} array geometry erasure kernels",
-    "replay": f"{GROUND} image.patched array geometry erasure superblock.journal superblock.ppl",
+    "replay": f"{GROUND} array geometry erasure superblock.journal superblock.ppl",
     "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
     "view": GROUND,
     "fuse": f"{GROUND} view signals",
