@@ -12,11 +12,13 @@ Threading: maps are immutable.
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from raidfs.block import BlockSource, MemorySource, NowaitSource, Requests, Watc
 from raidfs.extents import Extents
 
 _ENDLESS = 1 << 62
+_FEW = 64
+"""Rows of a map that are joined one by one: most files have less."""
 
 
 class _Zeros:
@@ -137,8 +141,7 @@ class LinearMap:
                     self._sources.append(source)
                 # those two are alike everywhere: with places like this neighbours join
                 rows.append((start, start + length, number, start if source in (ZEROS, MISSING) else place))
-        table = _covering(_disjoint([row for row in rows if row[0] < row[1]]), size)
-        self._start, self._number, self._place = (array("q", column.tobytes()) for column in table[:, [0, 2, 3]].T)
+        self._start, self._number, self._place = _table([row for row in rows if row[0] < row[1]], size)
         self._start.append(size)
         self._nowait = [source if isinstance(source, NowaitSource) else None for source in self._sources]
 
@@ -223,6 +226,37 @@ def _flattened(piece: Piece) -> Iterator[tuple[int, int, BlockSource, int]]:
         yield piece.start, here, piece.source, piece.place
     if here < piece.length:
         yield piece.start + here, piece.length - here, MISSING, piece.start + here
+
+
+_Column: TypeAlias = "array[int]"
+
+
+def _table(rows: list[_Row], size: int) -> tuple[_Column, _Column, _Column]:
+    """Return where each run of the map starts, the numbers of their sources, and their places there."""
+    if len(rows) <= _FEW:
+        ordered = sorted(rows)
+        if all(one[1] <= other[0] for one, other in itertools.pairwise(ordered)):
+            return _few(ordered, size)
+    columns = _covering(_disjoint(rows), size)[:, [0, 2, 3]].T
+    start, number, place = (array("q", column.tobytes()) for column in columns)
+    return start, number, place
+
+
+def _few(rows: list[_Row], size: int) -> tuple[_Column, _Column, _Column]:
+    """Do as `_covering` without numpy, which takes longer to begin than this takes."""
+    start, number, place = array("q"), array("q"), array("q")
+    at = 0
+    for row in (*rows, (size, size, -1, 0)):
+        parts = ((at, row[0], 0, at), row) if at < row[0] else (row,)
+        for begin, end, source, where in parts:
+            if start and number[-1] == source and place[-1] - start[-1] == where - begin:
+                continue
+            if begin < end:
+                start.append(begin)
+                number.append(source)
+                place.append(where)
+        at = row[1]
+    return start, number, place
 
 
 def _disjoint(rows: list[_Row]) -> NDArray[np.int64]:

@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "engine": f"{GROUND} array geometry erasure kernels",
     "replay": f"{GROUND} array geometry erasure superblock.journal superblock.ppl",
     "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
-    "view": GROUND,
-    "fuse": f"{GROUND} view signals",
+    "filesystem": f"{GROUND} superblock.crc32c",
+    "view": f"{GROUND} filesystem",
+    "fuse": f"{GROUND} view filesystem.entry filesystem.remote signals",
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
     "engine.damage engine.grade engine.health engine.mirror_compare engine.seam engine.verify",
     "__init__": "",

@@ -103,5 +103,6 @@ def _number(name: str, value: str) -> int:
 
 def fuse_options(options: MountOptions) -> set[str]:
     """Return the words for libfuse."""
-    words = {"ro", "fsname=raidfs", "subtype=raidfs", "default_permissions", *options.kernel_flags}
-    return words | {"allow_other"} if options.allow_other else words
+    words = {"ro", "fsname=raidfs", "subtype=raidfs", *options.kernel_flags}
+    # alone, whoever mounts may read the image anyway: so no file in it is closed to them, whoever owned it
+    return words | {"allow_other", "default_permissions"} if options.allow_other else words

@@ -116,14 +116,14 @@ class Reading:
             raise FUSEError(failure)
         return buffer.view[:length]
 
-    async def in_thread(self, function: Callable[[], _Result]) -> _Result:
-        """Call what may take a while.
+    async def in_thread(self, function: Callable[[], _Result], limiter: trio.CapacityLimiter | None = None) -> _Result:
+        """Call what may take a while, in one of the threads of `limiter`.
 
         Raises:
             FUSEError: it failed.
         """
         try:
-            return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(function, limiter=limiter, abandon_on_cancel=True)
         except _FAULTS as fault:
             self._fail(fault)
 

@@ -28,6 +28,7 @@ class ArrayView:
         status: renders status.json.
         map: renders array.map.
         xattrs: the extended attributes of array.img.
+        files: the files on it, where they can be read.
     """
 
     title: str
@@ -37,20 +38,21 @@ class ArrayView:
     status: Callable[[], bytes]
     map: Callable[[], bytes]
     xattrs: Attributes
+    files: Node | None = None
 
 
 def build_tree(array: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> Directory:
     """Return the tree for `folder`, as `reader` will use it; `mountpoint`: where that is not the folder itself."""
     readme = readme_text(array, folder, reader, mountpoint).encode()
-    return Directory(
-        {
-            "README.txt": TextNode(lambda: readme, array.mtime_ns),
-            "status.json": TextNode(array.status, array.mtime_ns),
-            "array.img": FileNode(array.source, array.mtime_ns, array.xattrs),
-            "array.map": TextNode(array.map, array.mtime_ns),
-        },
-        array.mtime_ns,
-    )
+    entries: dict[str, Node] = {
+        "README.txt": TextNode(lambda: readme, array.mtime_ns),
+        "status.json": TextNode(array.status, array.mtime_ns),
+        "array.img": FileNode(array.source, array.mtime_ns, array.xattrs),
+        "array.map": TextNode(array.map, array.mtime_ns),
+    }
+    if array.files is not None:
+        entries["files"] = array.files
+    return Directory(entries, array.mtime_ns)
 
 
 def build_forest(trees: Mapping[str, Directory]) -> Directory:

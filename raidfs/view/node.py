@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from raidfs.block import BlockSource
+from raidfs.view.files import FileTree
 
 _Value = TypeVar("_Value")
 
@@ -81,12 +82,27 @@ class Directory:
                 raise ValueError(f"{name!r} cannot be the name of a file")
 
 
-Node = Directory | FileNode | TextNode
+@dataclass(frozen=True)
+class TreeNode:
+    """A directory whose entries are the files of a file system, which are looked up when somebody asks.
+
+    Attributes:
+        tree: the file system.
+        mtime_ns: modification time [ns since 1970], where its own cannot be read.
+        xattrs: its extended attributes.
+    """
+
+    tree: FileTree
+    mtime_ns: int = 0
+    xattrs: Attributes = field(default=_no_attributes)
+
+
+Node = Directory | FileNode | TextNode | TreeNode
 
 
 def mode_of(node: Node) -> int:
     """Return type and permissions as in `st_mode`: nothing in the tree can be written."""
-    return DIRECTORY_MODE if isinstance(node, Directory) else FILE_MODE
+    return DIRECTORY_MODE if isinstance(node, Directory | TreeNode) else FILE_MODE
 
 
 def size_of(node: Node) -> int:

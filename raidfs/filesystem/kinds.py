@@ -1,0 +1,30 @@
+"""Which reader reads which kind of file system. They are imported when they are needed: some bring libraries along."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from raidfs.errors import Damaged
+from raidfs.filesystem.entry import Device, Reader
+
+READERS = {
+    "ext2": ("ext", "ExtReader"),
+    "ext3": ("ext", "ExtReader"),
+    "ext4": ("ext", "ExtReader"),
+}
+"""Kind, as `raidfs.view.probe` names it -> module of this package and class."""
+
+
+def open_reader(kind: str, device: Device) -> Reader:
+    """Open the file system on a device.
+
+    Raises:
+        Unreadable: it cannot be read, or the library that reads it is not installed.
+    """
+    module, name = READERS[kind]
+    try:
+        opener = getattr(import_module(f"raidfs.filesystem.{module}"), name)
+    except ImportError as error:
+        raise Damaged(f"{kind} needs a library that is not installed ({error.name})") from error
+    reader: Reader = opener(device)
+    return reader
