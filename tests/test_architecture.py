@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "engine": f"{GROUND} array geometry erasure kernels",
     "replay": f"{GROUND} array geometry erasure superblock.journal superblock.ppl",
     "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
+    "filesystem": f"{GROUND} superblock.crc32c",
     "view": GROUND,
     "fuse": f"{GROUND} view signals",
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
