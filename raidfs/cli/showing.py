@@ -8,23 +8,20 @@ from itertools import islice
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
+from raidfs.cli.contents import Contents, contents_of, worth_in
 from raidfs.cli.session import OpenArray
 from raidfs.engine.account import Account, extents_with
 from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
-from raidfs.filesystem.kinds import READERS
-from raidfs.filesystem.remote import RemoteFileSystem
 from raidfs.fuse.options import MountOptions
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
 from raidfs.report.map import map_lines, unknown_map
 from raidfs.units import format_size
 from raidfs.view.build import ArrayView
-from raidfs.view.files import FileTree
 from raidfs.view.filled import ZeroFilled
 from raidfs.view.howto import Reader, guide
-from raidfs.view.node import KeptWhileUnchanged, TreeNode
-from raidfs.view.probe import probe
+from raidfs.view.node import Directory, KeptWhileUnchanged, Node, TreeNode
 
 _MOST_MAP_LINES = 250_000
 """A longer array.map is not made: it would cost the mount more memory than everything else."""
@@ -52,35 +49,26 @@ def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
         return {"user.raidfs.health": now.worst.word.encode(), "user.raidfs.lost_bytes": str(now.lost).encode()}
 
     shown = _shown(array, options)
-    contents = probe(shown)
+    contents = contents_of(shown, worth_in(array), replay_journals=not options.noreplay)
+    mtime_ns = array.description.updated * 1000
     return ArrayView(
         title=title_of(array),
         source=shown,
-        contents=contents,
-        mtime_ns=array.description.updated * 1000,
+        contents=contents.whole,
+        mtime_ns=mtime_ns,
         status=KeptWhileUnchanged(lambda: _status(array), lambda: source.generation),
         map=KeptWhileUnchanged(lambda: _map(array), lambda: source.generation),
         xattrs=health,
-        files=_files(array, contents.kind, shown),
+        files=_files(contents, mtime_ns),
     )
 
 
-def _files(array: OpenArray, kind: str, source: BlockSource) -> TreeNode | None:
-    """Return the files of the file system on a source, where there is a reader for its kind."""
-    if kind not in READERS:
-        return None
-
-    def worth_of(_source: BlockSource, extents: Extents) -> str:
-        charts = array.source.sight.charts
-        found = Health.GOOD
-        for start, stop in extents:
-            worse = [health for health in Health if health > found]
-            found = max(
-                (each for each in worse if extents_with(charts, frozenset((each,)), start, stop)), default=found
-            )
-        return found.word
-
-    return TreeNode(FileTree(RemoteFileSystem(kind, source), worth_of), array.description.updated * 1000)
+def _files(contents: Contents, mtime_ns: int) -> Node | None:
+    """Return the folder of the files: the tree itself, or one for each of several file systems."""
+    trees: dict[str, Node] = {each.name: TreeNode(each.tree, mtime_ns) for each in contents.file_systems}
+    if len(trees) == 1:
+        return next(iter(trees.values()))
+    return Directory(trees, mtime_ns) if trees else None
 
 
 def _shown(array: OpenArray, options: MountOptions) -> BlockSource:

@@ -28,6 +28,7 @@ class MountOptions:
         zero: serve lost bytes as zeros instead of failing.
         strict: withhold unproven bytes.
         check: compare every row with its parity before it is served.
+        noreplay: show file systems as they lie on the array, without replaying their journals.
         direct_io: bypass the page cache for array.img.
         allow_other: let other users, root included, reach the mount.
         uid: owner of everything in the tree.
@@ -39,6 +40,7 @@ class MountOptions:
     zero: bool = False
     strict: bool = False
     check: bool = False
+    noreplay: bool = False
     direct_io: bool = False
     allow_other: bool = False
     uid: int | None = None
@@ -51,7 +53,7 @@ class MountOptions:
         return (os.getuid() if self.uid is None else self.uid, os.getgid() if self.gid is None else self.gid)
 
 
-_SWITCHES = ("doubtful", "zero", "strict", "check", "direct_io", "allow_other")
+_SWITCHES = ("doubtful", "zero", "strict", "check", "noreplay", "direct_io", "allow_other")
 _NUMBERS = ("uid", "gid")
 KNOWN = (*_SWITCHES, "uid=N", "gid=N", "ro", "noatime", "nosuid", "nodev", "noexec")
 """The options worth naming in a message or a help text."""
