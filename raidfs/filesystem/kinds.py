@@ -11,6 +11,7 @@ READERS = {
     "ext2": ("ext", "ExtReader"),
     "ext3": ("ext", "ExtReader"),
     "ext4": ("ext", "ExtReader"),
+    "xfs": ("xfs", "XfsReader"),
 }
 """Kind, as `raidfs.view.probe` names it -> module of this package and class."""
 
