@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+NO_OWNER = -1
+"""User or group where the file system knows none: then whoever mounts is it."""
+
 
 class Name(NamedTuple):
     """One name in a directory: what it is called, which inode it leads to, and the type (`S_IFMT`) or 0."""

@@ -12,6 +12,10 @@ READERS = {
     "ext3": ("ext", "ExtReader"),
     "ext4": ("ext", "ExtReader"),
     "xfs": ("xfs", "XfsReader"),
+    "ntfs": ("ntfs", "NtfsReader"),
+    "vfat": ("fat", "FatReader"),
+    "exfat": ("exfat", "ExfatReader"),
+    "btrfs": ("btrfs", "BtrfsReader"),
 }
 """Kind, as `raidfs.view.probe` names it -> module of this package and class."""
 

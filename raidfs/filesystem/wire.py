@@ -19,7 +19,7 @@ _HEAD = struct.Struct("<II")
 _LONGEST = 64 << 20
 """Bytes of a frame; what is longer is refused."""
 
-LARGEST_INODE = (1 << 47) - 1
+LARGEST_INODE = (1 << 55) - 1
 """Numbers above are for the mount's own purposes; no file system that can be read has them."""
 
 Message = dict[str, Any]

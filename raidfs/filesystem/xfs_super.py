@@ -20,6 +20,7 @@ _MAGIC = b"XFSB"
 _FTYPE_V4, _FTYPE_V5 = 0x200, 0x1
 _KNOWN_INCOMPAT = 0x1FF
 _MOST_TRIED = 64
+_LARGEST_SECTOR = 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ def read_super(device: Device) -> Super:
     why: Unreadable | None = None
     for at in _places(device.size):
         try:
-            return parse_super(device.read(at, 512), device.size)
+            sector_size: int = struct.unpack_from(">H", device.read(at, 512), 102)[0]
+            return parse_super(device.read(at, min(max(512, sector_size), _LARGEST_SECTOR)), device.size)
         except Unreadable as error:
             why = why or error
     raise why or Damaged("the device is too small for a file system")
@@ -96,7 +98,7 @@ def _places(size: int) -> Iterator[int]:
 
 
 def parse_super(raw: bytes, size: int) -> Super:
-    """Read a superblock of a device of `size` bytes.
+    """Read a superblock, as long as a sector, of a device of `size` bytes.
 
     Raises:
         Damaged: it is none, or makes no sense.
@@ -113,7 +115,7 @@ def parse_super(raw: bytes, size: int) -> Super:
     incompat = struct.unpack_from(">I", raw, 216)[0]
     number = version & 0xF
     if number == 5:
-        checked(raw[:512], 224, "the superblock")
+        checked(raw, 224, "the superblock")
         if incompat & ~_KNOWN_INCOMPAT:
             raise Damaged(f"it has features that are not known (0x{incompat & ~_KNOWN_INCOMPAT:x})")
     if not (

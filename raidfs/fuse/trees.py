@@ -1,6 +1,6 @@
 """Protocol adapter between the kernel's requests and file trees: inodes of the mount <-> inodes of file systems.
 
-    inode of the mount:   number of the tree << 48 | inode of the file system, 0 for its root
+    inode of the mount:   number of the tree << 56 | inode of the file system, 0 for its root
 
 So an inode is the same for as long as the mount lives, hard links share one, and nothing has to be remembered for it.
 What is at hand is answered at once; for everything else a thread asks the tree.
@@ -22,13 +22,13 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileNameT, FUSEError, InodeT, ModeT, ReaddirToken, XAttrNameT
 
 from raidfs.block import BlockSource
-from raidfs.filesystem.entry import Attributes, Name, Record
+from raidfs.filesystem.entry import NO_OWNER, Attributes, Name, Record
 from raidfs.filesystem.remote import Page
 from raidfs.fuse.options import MountOptions
 from raidfs.fuse.reading import Reading
 from raidfs.view.files import FileTree
 
-_SHIFT = 48
+_SHIFT = 56
 _INSIDE = (1 << _SHIFT) - 1
 _FOREVER = 86400.0
 _BLOCK = 4096
@@ -199,8 +199,9 @@ class MountedTrees:
         entry.st_ino = inode
         entry.st_mode = ModeT(told.mode)
         entry.st_nlink = told.n_links
-        entry.st_uid = told.uid if options.uid is None else options.uid
-        entry.st_gid = told.gid if options.gid is None else options.gid
+        mine = options.owner
+        entry.st_uid = mine[0] if told.uid == NO_OWNER or options.uid is not None else told.uid
+        entry.st_gid = mine[1] if told.gid == NO_OWNER or options.gid is not None else told.gid
         if told.device != (0, 0):
             entry.st_rdev = os.makedev(*told.device)
         entry.st_size = told.size
