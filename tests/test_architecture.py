@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "replay": f"{GROUND} array geometry erasure superblock.journal superblock.ppl",
     "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
     "filesystem": f"{GROUND} superblock.crc32c",
+    "volume": GROUND,
     "view": GROUND,
     "fuse": f"{GROUND} view signals",
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "

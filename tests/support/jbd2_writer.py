@@ -164,10 +164,10 @@ class Log:
             blocks = [(home, self._escaped(content), content[:4] == MAGIC.to_bytes(4, "big")) for home, content in part]
             descriptor = self._descriptor(blocks)
             self._append("descriptor", descriptor)
-            total = crc32_be(descriptor, total)
+            total = self._summed_on(descriptor, total)
             for _, content, _ in blocks:
                 self._append("copy", content)
-                total = crc32_be(content, total)
+                total = self._summed_on(content, total)
         if revokes:
             width = 8 if self.format.wide else 4
             body = b"".join(each.to_bytes(width, "big") for each in revokes)
@@ -176,6 +176,9 @@ class Log:
             self._append("commit", self._commit(total))
         self._seconds += 5
         self.sequence = (self.sequence + 1) % (1 << 32)
+
+    def _summed_on(self, raw: bytes, total: int) -> int:
+        return crc32_be(raw, total) if self.format.checksums == 1 else 0
 
     def _header(self, kind: int) -> bytes:
         return struct.pack(">III", MAGIC, kind, self.sequence)
@@ -194,11 +197,13 @@ class Log:
         raw = self._header(1)
         for number, (home, content, is_escaped) in enumerate(blocks):
             flags = is_escaped | (2 if number else 0) | (8 if number == len(blocks) - 1 else 0)
-            checksum = crc32c(content, crc32c(self.sequence.to_bytes(4, "big"), self._seed))
+            checksum = 0
+            if self.format.checksums >= 2:
+                checksum = crc32c(content, crc32c(self.sequence.to_bytes(4, "big"), self._seed))
             if self.format.checksums == 3:
                 raw += struct.pack(">IIII", home, flags, 0, checksum)
             else:
-                raw += struct.pack(">IHH", home, checksum & 0xFFFF if self.format.checksums == 2 else 0, flags)
+                raw += struct.pack(">IHH", home, checksum & 0xFFFF, flags)
                 raw += bytes(self._tag_size() - 8)
             raw += b"" if number else self._uuid
         return self._summed(raw)
