@@ -16,6 +16,8 @@
      +- AssemblyError               the claims do not give one array
      |   +- AmbiguousArray          several arrays; carries the choices
      |   +- InconsistentDescription the description contradicts itself
+     +- ViewError                   a layer on the array cannot be built
+     |   +- WrongPassphrase         it is encrypted, and this does not open it
      +- GeometryError               an impossible or unknown shape
      +- OutputError                 what we were asked to write cannot be written
      +- MountError                  the mount cannot be made or ended
@@ -103,6 +105,14 @@ class InconsistentDescription(AssemblyError):
 
 class GeometryError(RaidfsError):
     """A shape is impossible (overlapping cells) or unknown to raidfs."""
+
+
+class ViewError(RaidfsError):
+    """A layer on the array (a volume, a file system) cannot be built."""
+
+
+class WrongPassphrase(ViewError):
+    """A volume is encrypted, and the passphrase or key file that was given does not open it."""
 
 
 class OutputError(RaidfsError):
