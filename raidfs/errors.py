@@ -16,6 +16,8 @@
      +- AssemblyError               the claims do not give one array
      |   +- AmbiguousArray          several arrays; carries the choices
      |   +- InconsistentDescription the description contradicts itself
+     +- ViewError                   a layer on the array cannot be built
+     |   +- WrongPassphrase         it is encrypted, and this does not open it
      +- GeometryError               an impossible or unknown shape
      +- Unreadable                  something of a file system cannot be had
      |   +- Lost                    the blocks that would tell are lost
@@ -108,6 +110,7 @@ class GeometryError(RaidfsError):
     """A shape is impossible (overlapping cells) or unknown to raidfs."""
 
 
+<<<<<<< HEAD
 class Unreadable(RaidfsError):
     """Something of a file system cannot be had; says what, and why."""
 
@@ -118,6 +121,14 @@ class Lost(Unreadable):
 
 class Damaged(Unreadable):
     """The blocks of a file system that would tell can be read, and make no sense."""
+=======
+class ViewError(RaidfsError):
+    """A layer on the array (a volume, a file system) cannot be built."""
+
+
+class WrongPassphrase(ViewError):
+    """A volume is encrypted, and the passphrase or key file that was given does not open it."""
+>>>>>>> layers
 
 
 class OutputError(RaidfsError):

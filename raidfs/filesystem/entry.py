@@ -6,9 +6,9 @@ Values only: they cross the border between the worker and the mount (`raidfs.fil
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 NO_OWNER = -1
 """User or group where the file system knows none: then whoever mounts is it."""
@@ -151,6 +151,14 @@ class Reader(Protocol):
 
     def read(self, inode: int, offset: int, length: int) -> bytes:
         """Return bytes of a file whose contents are to be read through the reader."""
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A reader that is faster when it knows what it will be asked."""
+
+    def expect(self, inodes: Sequence[int]) -> None:
+        """Read inodes that will be asked for; raises nothing about them."""
 
 
 class Device(Protocol):

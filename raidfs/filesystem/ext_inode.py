@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import stat
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from raidfs.errors import Damaged
 from raidfs.filesystem.entry import Attributes
+from raidfs.superblock.crc32c import crc32c, crc32c_rows
 
 _FIXED = struct.Struct("<HHIIIIIHHIII60sIIIIHHHHHH")
+_FEW = 16
 _EXTRA = struct.Struct("<IIIII")
 _TYPES = {stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFBLK, stat.S_IFREG, stat.S_IFLNK, stat.S_IFSOCK}
 
@@ -80,6 +85,33 @@ def parse_inode(number: int, raw: bytes, block_size: int, *, large_dir: bool = F
         ctime_ns=_time(ctime, ctime_extra),
     )
     return Inode(attributes, flags, block, acl_block | acl_high << 32, generation, raw[128 + extra_size :])
+
+
+def are_right(seed: int, inodes: Sequence[tuple[int, bytes]]) -> list[bool]:
+    """Check the checksums of inodes (`inode.c: ext4_inode_csum`); one of zeros is no inode, and not wrong.
+
+    Args:
+        seed: of the file system.
+        inodes: (number, its bytes), all of one length.
+    """
+    if not inodes:
+        return []
+    rows = np.frombuffer(b"".join(raw for _, raw in inodes), dtype=np.uint8).reshape(len(inodes), -1).copy()
+    has_high = np.zeros(len(rows), dtype=np.bool_)
+    told = rows[:, 124:126].copy().view("<u2")[:, 0].astype(np.uint32)
+    rows[:, 124:126] = 0
+    if rows.shape[1] > 128:
+        has_high = rows[:, 128:130].copy().view("<u2")[:, 0] >= 4
+        told |= np.where(has_high, rows[:, 130:132].copy().view("<u2")[:, 0].astype(np.uint32) << np.uint32(16), 0)
+        rows[has_high, 130:132] = 0
+    numbers = np.array([number for number, _ in inodes], dtype="<u4").view(np.uint8).reshape(-1, 4)
+    whole = np.concatenate((numbers, rows[:, 100:104], rows), axis=1)
+    if len(rows) < _FEW:
+        crc = np.array([crc32c(seed, row.tobytes()) for row in whole], dtype=np.uint32)
+    else:
+        crc = crc32c_rows(seed, whole)
+    right = np.where(has_high, crc == told, (crc & np.uint32(0xFFFF)) == told) | ~rows.any(axis=1)
+    return [bool(each) for each in right]
 
 
 def _time(seconds: int, extra: int) -> int:

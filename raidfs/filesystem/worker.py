@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from raidfs.errors import Damaged, Lost, Unreadable
 from raidfs.filesystem import wire
-from raidfs.filesystem.entry import Names, Reader, Record
+from raidfs.filesystem.entry import Expecting, Names, Reader, Record
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import Message
 
@@ -139,6 +139,8 @@ class Desk:
         names, _ = self._directory(inode)
         began = self._clock()
         entries = []
+        if full and isinstance(self._reader, Expecting):
+            self._reader.expect([entry.inode for entry in names.entries[start : start + count]])
         for entry in names.entries[start : start + count]:
             record = self._record(entry.inode) if full and self._clock() - began < _ENOUGH else None
             packed = None if record is None else wire.pack_record(record)

@@ -15,11 +15,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource, Requests, check_requests
+from raidfs.block import BlockSource, NowaitSource, Requests, check_requests
 from raidfs.errors import Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Name, Record, Usage
@@ -35,6 +36,12 @@ MARK = b"raidfs-lost-names"
 _PAGE_SIZE = 4096
 _MARKED = LARGEST_INODE + 1
 """Added to the inode of a directory, the inode of that entry."""
+
+
+def is_mark(inode: int) -> bool:
+    """Tell whether an inode is that of the entry that stands for lost names."""
+    return bool(inode & _MARKED)
+
 
 WorthOf = Callable[[BlockSource, Extents], str]
 """Returns the worst health of some bytes of a source."""
@@ -185,9 +192,15 @@ class FileTree:
         record = self._records.get(inode)
         if record is None or record.attributes is None or record.contents is None or inode & _MARKED:
             return None
-        if record.contents.through:
-            return ThroughReader(self._remote, inode, record.attributes.size)
-        return bytes_of(record.contents, record.attributes.size, self.source)
+        contents, size = record.contents, record.attributes.size
+        if contents.through:
+            return ThroughReader(self._remote, inode, size)
+        if len(contents.runs) == 1 and isinstance(self.source, NowaitSource):
+            start, length, place = contents.runs[0]
+            # most files: making a map for each would take longer than reading it
+            if start == 0 and length >= size and 0 <= place <= self.source.size - size:
+                return OneRun(self.source, place, size)
+        return bytes_of(contents, size, self.source)
 
     def losses(self, inode: int) -> Extents:
         """Return which bytes of a file are withheld, as far as it is known without reading."""
@@ -245,6 +258,40 @@ def bytes_of(contents: Contents, size: int, source: BlockSource) -> LinearMap:
     if at < size:
         pieces.append(Piece(at, size - at, ZEROS, 0))
     return LinearMap(size, pieces)
+
+
+class _Below(BlockSource, NowaitSource, Protocol):
+    """A source that can also try to read at once."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OneRun:
+    """A file that lies in one piece: a map of one piece, without its costs.
+
+    Attributes:
+        below: what it lies on.
+        place: where it begins there [bytes].
+        size: [bytes].
+    """
+
+    below: _Below
+    place: int
+    size: int
+
+    def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
+        """Fill `out` from `offset` on if that needs no waiting; else return False."""
+        return self.below.try_read_into(self.place + offset, out)
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; see `BlockSource.read_into`."""
+        check_requests(requests, self.size, len(out))
+        moved = requests.copy()
+        moved[:, 0] += self.place
+        return self.below.read_into(moved, out)
+
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what is known to be lost in [start, stop)."""
+        return self.below.known_losses(self.place + start, self.place + stop).shift(-self.place)
 
 
 @dataclass(frozen=True, eq=False)
