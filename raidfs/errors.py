@@ -110,7 +110,6 @@ class GeometryError(RaidfsError):
     """A shape is impossible (overlapping cells) or unknown to raidfs."""
 
 
-<<<<<<< HEAD
 class Unreadable(RaidfsError):
     """Something of a file system cannot be had; says what, and why."""
 
@@ -121,14 +120,14 @@ class Lost(Unreadable):
 
 class Damaged(Unreadable):
     """The blocks of a file system that would tell can be read, and make no sense."""
-=======
+
+
 class ViewError(RaidfsError):
     """A layer on the array (a volume, a file system) cannot be built."""
 
 
 class WrongPassphrase(ViewError):
     """A volume is encrypted, and the passphrase or key file that was given does not open it."""
->>>>>>> layers
 
 
 class OutputError(RaidfsError):

@@ -30,14 +30,9 @@ MAY_IMPORT = {
     "replay": f"{GROUND} array geometry erasure superblock.journal superblock.ppl",
     "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
     "filesystem": f"{GROUND} superblock.crc32c",
-<<<<<<< HEAD
     "view": f"{GROUND} filesystem",
     "fuse": f"{GROUND} view filesystem.entry filesystem.remote signals",
-=======
     "volume": GROUND,
-    "view": GROUND,
-    "fuse": f"{GROUND} view signals",
->>>>>>> layers
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
     "engine.damage engine.grade engine.health engine.mirror_compare engine.seam engine.verify",
     "__init__": "",

@@ -90,7 +90,7 @@ class Tally:
 
 
 def escape(path: bytes) -> str:
-    r"""Return a name as text that no terminal takes for more than that: `\ooo` for what is not printable, `\\` for `\`."""
+    r"""Return a name as text that a terminal takes for nothing else: what is not printable as `\ooo`."""
     text = path.decode("utf-8", errors="surrogateescape")
     return "".join(_shown(each) for each in text)
 
