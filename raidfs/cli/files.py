@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from raidfs.cli.contents import Contents, FileSystem, contents_of, worth_in
+from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import open_array
 from raidfs.errors import Unreadable
@@ -26,18 +27,29 @@ CANNOT = 1
 
 @click.command(short_help="Say which files are whole, and what of the others is lost.")
 @members_argument
+@key_options
 @click.option("--lost-only", is_flag=True, help="List only what has losses.")
 @click.option("--no-replay", is_flag=True, help="Look at file systems as they lie there, without replaying journals.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON and nothing else.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells whether every file is whole.")
-def files(members: tuple[str, ...], lost_only: bool, no_replay: bool, as_data: bool, quiet: bool, **shared: Any) -> int:
+def files(
+    members: tuple[str, ...],
+    ask: bool,
+    key_file: str | None,
+    lost_only: bool,
+    no_replay: bool,
+    as_data: bool,
+    quiet: bool,
+    **shared: Any,
+) -> int:
     """List the files on the array with their health: first a summary, then what has losses, then all others.
 
     Files are not read: where their bytes lie tells what of them is lost. What is listed is what fails in a mount.
     """
+    keys = key_of(ask, key_file)
     with ExitStack() as stack:
         array = stack.enter_context(open_array(expand_folders(members, shared["patience"]), options_of(shared)))
-        found = contents_of(array.source, worth_in(array), replay_journals=not no_replay)
+        found = contents_of(array.source, worth_in(array, array.source), replay_journals=not no_replay, key_of=keys)
         stack.callback(found.close)
         tallies = [tally_of(each, keep=not lost_only and not quiet) for each in found.file_systems]
         if as_data:

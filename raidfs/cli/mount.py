@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
+from raidfs.cli.contents import Contents, KeyOf, contents_of, nobody, worth_in
 from raidfs.cli.daemon import Announce, run_in_background
+from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.session import ANOTHER, OpenArray, open_array, open_every_array
-from raidfs.cli.showing import folder_names, ready_text, view_of
+from raidfs.cli.showing import folder_names, ready_text, shown_of, view_of
 from raidfs.engine.health import Policy
 from raidfs.errors import OutputError, UsageError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
@@ -31,6 +33,7 @@ _SYSLOG = "/dev/log"
 @click.option("--all", "every", is_flag=True, help="Mount every array that the members hold, each in arrays/NAME.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C ends the mount.")
 @click.option("-o", "words", metavar="OPTIONS", multiple=True, help=f"Mount options: {', '.join(KNOWN)}.")
+@key_options
 @click.option("-v", "--verbose", is_flag=True, help="With -f: say what happens.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def mount(
@@ -38,6 +41,8 @@ def mount(
     every: bool,
     foreground: bool,
     words: tuple[str, ...],
+    ask: bool,
+    key_file: str | None,
     verbose: bool,
     quiet: bool,
     **shared: Any,
@@ -53,6 +58,7 @@ def mount(
     check_mountpoint(mountpoint)
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
+    keys = key_of(ask, key_file)
     policy = Policy(doubtful=options.doubtful, strict=options.strict, check=options.check)
     chosen = options_of(shared, policy)
     opened = (open_every_array if every else open_array)(expand_folders(paths, chosen.patience), chosen)
@@ -67,12 +73,12 @@ def mount(
 
         if foreground:
             logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="raidfs: %(message)s")
-            serve_arrays(arrays, mountpoint, options, say, every=every)
+            serve_arrays(arrays, mountpoint, options, say, keys, every=every)
         else:
 
             def body(announce: Announce) -> None:
                 _log_to_syslog()
-                serve_arrays(arrays, mountpoint, options, announce, every=every)
+                serve_arrays(arrays, mountpoint, options, announce, keys, every=every)
 
             say(run_in_background(body))
 
@@ -86,7 +92,13 @@ def _log_to_syslog() -> None:
 
 
 def serve_arrays(
-    arrays: Sequence[OpenArray], mountpoint: str, options: MountOptions, announce: Announce, *, every: bool
+    arrays: Sequence[OpenArray],
+    mountpoint: str,
+    options: MountOptions,
+    announce: Announce,
+    keys: KeyOf = nobody,
+    *,
+    every: bool,
 ) -> None:
     """Mount open arrays and serve them until they are unmounted.
 
@@ -95,6 +107,7 @@ def serve_arrays(
         mountpoint: absolute.
         options: of the mount.
         announce: gets the text for the user once the tree can be read.
+        keys: gives passphrases.
         every: each array in a folder of its own, below `arrays`.
     """
     # loads the event loop and libfuse: not before it is sure that they are needed, and only in the process that serves
@@ -104,11 +117,14 @@ def serve_arrays(
     names = folder_names([array.description for array in arrays])
     places = [f"{mountpoint}/arrays/{name}" for name in names] if every else [mountpoint]
     views: list[ArrayView] = []
+    found: list[Contents] = []
 
     def prepare() -> Directory:
         for array in arrays:
             array.source.warm_up()
-            views.append(view_of(array, options))
+            shown = shown_of(array, options)
+            found.append(contents_of(shown, worth_in(array, shown), replay_journals=not options.noreplay, key_of=keys))
+            views.append(view_of(array, shown, found[-1]))
         trees = [
             build_tree(view, place, reader, mountpoint if every else None)
             for view, place in zip(views, places, strict=True)
@@ -117,7 +133,8 @@ def serve_arrays(
 
     def ready() -> None:
         told = [
-            ready_text(*each, reader, mountpoint if every else None) for each in zip(arrays, views, places, strict=True)
+            ready_text(*each, reader, mountpoint if every else None)
+            for each in zip(arrays, views, found, places, strict=True)
         ]
         left_out = [sentence(each) for each in arrays[0].findings if each.subject == ANOTHER]
         announce("\n".join([*told, *left_out]))
@@ -125,6 +142,8 @@ def serve_arrays(
     try:
         serve(prepare, mountpoint, options, ready)
     finally:
+        for each in found:
+            each.close()
         for array in arrays:
             _keep_learned(array)
 

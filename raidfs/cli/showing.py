@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
-from raidfs.cli.contents import Contents, contents_of, worth_in
+from raidfs.cli.contents import Contents
 from raidfs.cli.session import OpenArray
 from raidfs.engine.account import Account, extents_with
 from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
+from raidfs.finding import Severity
 from raidfs.fuse.options import MountOptions
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
@@ -21,7 +23,7 @@ from raidfs.units import format_size
 from raidfs.view.build import ArrayView
 from raidfs.view.filled import ZeroFilled
 from raidfs.view.howto import Reader, guide
-from raidfs.view.node import Directory, KeptWhileUnchanged, Node, TreeNode
+from raidfs.view.node import Directory, FileNode, KeptWhileUnchanged, Node, TreeNode
 
 _MOST_MAP_LINES = 250_000
 """A longer array.map is not made: it would cost the mount more memory than everything else."""
@@ -39,8 +41,8 @@ def folder_names(arrays: Sequence[ArrayDescription]) -> list[str]:
     return [name if alone else more for name, more, alone in zip(safe, longer, unlike, strict=True)]
 
 
-def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
-    """Return what the mount shows of an open array."""
+def view_of(array: OpenArray, shown: BlockSource, contents: Contents) -> ArrayView:
+    """Return what the mount shows of an open array: its bytes, and what was found on them."""
     source = array.source
     account = KeptWhileUnchanged(array.account, lambda: source.generation)
 
@@ -48,30 +50,52 @@ def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
         now = account()
         return {"user.raidfs.health": now.worst.word.encode(), "user.raidfs.lost_bytes": str(now.lost).encode()}
 
-    shown = _shown(array, options)
-    contents = contents_of(shown, worth_in(array), replay_journals=not options.noreplay)
     mtime_ns = array.description.updated * 1000
     return ArrayView(
         title=title_of(array),
         source=shown,
         contents=contents.whole,
         mtime_ns=mtime_ns,
-        status=KeptWhileUnchanged(lambda: _status(array), lambda: source.generation),
+        status=KeptWhileUnchanged(lambda: _status(array, contents), lambda: source.generation),
         map=KeptWhileUnchanged(lambda: _map(array), lambda: source.generation),
         xattrs=health,
-        files=_files(contents, mtime_ns),
+        layers=_layers(contents, mtime_ns),
+        lines=tuple(lines_about(contents)),
     )
 
 
-def _files(contents: Contents, mtime_ns: int) -> Node | None:
-    """Return the folder of the files: the tree itself, or one for each of several file systems."""
+def _layers(contents: Contents, mtime_ns: int) -> dict[str, Node]:
+    """Return the folders of what lies on the array: partitions, volumes and files."""
+    shown: dict[str, Node] = {}
+    if contents.partitions:
+        images = {f"{name}.img": FileNode(source, mtime_ns) for name, source in contents.partitions.items()}
+        shown["partitions"] = Directory(images, mtime_ns)
+    groups: dict[str, dict[str, Node]] = {}
+    for name, source in contents.volumes.items():
+        group, _, volume = name.partition("/")
+        groups.setdefault(group, {})[f"{volume}.img"] = FileNode(source, mtime_ns)
+    if groups:
+        shown["volumes"] = Directory({name: Directory(each, mtime_ns) for name, each in groups.items()}, mtime_ns)
     trees: dict[str, Node] = {each.name: TreeNode(each.tree, mtime_ns) for each in contents.file_systems}
-    if len(trees) == 1:
-        return next(iter(trees.values()))
-    return Directory(trees, mtime_ns) if trees else None
+    if trees:
+        shown["files"] = next(iter(trees.values())) if len(trees) == 1 else Directory(trees, mtime_ns)
+    return shown
 
 
-def _shown(array: OpenArray, options: MountOptions) -> BlockSource:
+def lines_about(contents: Contents) -> Iterator[str]:
+    """Yield what lies in `files/`, and what could not be shown there."""
+    several = len(contents.file_systems) > 1
+    for each in contents.file_systems:
+        yield f"files/{each.name if several else '':<6} {each.meaning}."
+        if each.has_dirty_log:
+            yield f"             {_DIRTY_LOG}"
+    yield from (finding.message for finding in contents.findings if finding.severity > Severity.NOTE)
+
+
+_DIRTY_LOG = "Its log was not replayed; the kernel does that on a writable overlay: mount with -o overlay=FILE."
+
+
+def shown_of(array: OpenArray, options: MountOptions) -> BlockSource:
     """Return the array's bytes, with zeros for what is lost where that was asked for."""
     source = array.source
     if not options.zero:
@@ -83,8 +107,9 @@ def _shown(array: OpenArray, options: MountOptions) -> BlockSource:
     return ZeroFilled(source, lost_in)
 
 
-def _status(array: OpenArray) -> bytes:
-    return render_json(gather(array.description, array.account(), array.findings, array.damage)).encode()
+def _status(array: OpenArray, contents: Contents) -> bytes:
+    findings = (*array.findings, *contents.findings)
+    return render_json(gather(array.description, array.account(), findings, array.damage)).encode()
 
 
 def _map(array: OpenArray) -> bytes:
@@ -104,11 +129,16 @@ def title_of(array: OpenArray) -> str:
     return f"{shape.level.title} array of {shape.raid_disks} members{name}"
 
 
-def ready_text(array: OpenArray, view: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> str:
+def ready_text(
+    array: OpenArray, view: ArrayView, contents: Contents, folder: str, reader: Reader, mountpoint: str | None = None
+) -> str:
     """Return what is told once the tree can be read."""
     size = format_size(view.source.size)
     lines = [f"{title_of(array)}, {size}, is at {folder}/array.img: {view.contents.meaning}."]
     lines += _damage_lines(array.account(), array.options.policy)
+    lines += view.lines
+    if contents.file_systems:
+        lines += ["To copy the files out:", f"    cp -a {shlex.quote(folder)}/files /safe/place"]
     lines += guide(view.contents, folder, reader, mountpoint).lines()
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raidfs.block import BlockSource
 from raidfs.units import format_size
@@ -28,7 +28,8 @@ class ArrayView:
         status: renders status.json.
         map: renders array.map.
         xattrs: the extended attributes of array.img.
-        files: the files on it, where they can be read.
+        layers: what lies on it: `partitions`, `volumes`, `files`.
+        lines: what is to be said about that.
     """
 
     title: str
@@ -38,7 +39,8 @@ class ArrayView:
     status: Callable[[], bytes]
     map: Callable[[], bytes]
     xattrs: Attributes
-    files: Node | None = None
+    layers: Mapping[str, Node] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
 
 
 def build_tree(array: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> Directory:
@@ -50,8 +52,7 @@ def build_tree(array: ArrayView, folder: str, reader: Reader, mountpoint: str | 
         "array.img": FileNode(array.source, array.mtime_ns, array.xattrs),
         "array.map": TextNode(array.map, array.mtime_ns),
     }
-    if array.files is not None:
-        entries["files"] = array.files
+    entries.update(array.layers)
     return Directory(entries, array.mtime_ns)
 
 
@@ -73,6 +74,7 @@ def readme_text(array: ArrayView, folder: str, reader: Reader, mountpoint: str |
         f"array.img    the array, {format_size(array.source.size)}: {array.contents.meaning}.",
         "array.map    what of it can be read (ddrescue map: + served, - lost, / doubtful)",
         "status.json  the array, the findings and the account of its bytes",
+        *array.lines,
         "What cannot be served fails with an input/output error, never with wrong bytes.",
         "Copy files out with cp -a or rsync -a: both go on after an error and name the files that had one.",
         *guide(array.contents, folder, reader, mountpoint).lines(),
