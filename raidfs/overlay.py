@@ -83,24 +83,27 @@ class Overlay:
 
     def _open(self, protected: set[tuple[int, int]]) -> int:
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+            with contextlib.suppress(FileNotFoundError):  # a member is not even opened for writing
+                self._refuse(os.stat(self.path), protected)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise self._failure(error.strerror or str(error)) from error
-        status = os.fstat(fd)
-        reason = ""
-        if (status.st_dev, status.st_ino) in protected:
-            reason = "it is one of the members, which are never written"
-        elif not stat.S_ISREG(status.st_mode):
-            reason = "it is no regular file"
-        else:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                reason = "another mount uses it"
-        if reason:
+        try:
+            self._refuse(os.fstat(fd), protected)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
             os.close(fd)
-            raise self._failure(reason)
+            raise self._failure("another mount uses it") from error
+        except OutputError:
+            os.close(fd)
+            raise
         return fd
+
+    def _refuse(self, status: os.stat_result, protected: set[tuple[int, int]]) -> None:
+        if (status.st_dev, status.st_ino) in protected:
+            raise self._failure("it is one of the members, which are never written")
+        if not stat.S_ISREG(status.st_mode):
+            raise self._failure("it is no regular file")
 
     def _begin(self, identity: str) -> None:
         """Check what the file is, or make it one; then read its map."""

@@ -148,7 +148,7 @@ def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "its header is damaged")
     (tmp_path / "overlay").unlink()
     (tmp_path / "overlay").mkdir()
-    refused(tmp_path, "Is a directory")
+    refused(tmp_path, "it is no regular file")
 
 
 def test_one_that_was_cut_is_refused(tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_a_member_is_refused(tmp_path: Path) -> None:
         Overlay(MemorySource(DATA), str(member), "array 1", [(status.st_dev, status.st_ino)])
     assert member.read_bytes() == b""
     (tmp_path / "link").symlink_to(member)
-    with pytest.raises(OutputError, match="symbolic links"):
-        Overlay(MemorySource(DATA), str(tmp_path / "link"), "array 1")
+    with pytest.raises(OutputError, match="one of the members"):
+        Overlay(MemorySource(DATA), str(tmp_path / "link"), "array 1", [(status.st_dev, status.st_ino)])
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(OutputError, match="no regular file"):
         Overlay(MemorySource(DATA), str(tmp_path / "fifo"), "array 1")
@@ -180,6 +180,10 @@ def test_a_member_is_refused(tmp_path: Path) -> None:
 
 def test_a_size_that_no_file_has_is_told(tmp_path: Path) -> None:
     refused(tmp_path, "its file system has no files of", window(ZEROS, 0, 1 << 61))
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    refused(tmp_path / "none", "No such file")
 
 
 def test_an_empty_file_will_do(tmp_path: Path) -> None:
