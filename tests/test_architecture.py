@@ -41,7 +41,14 @@ MAY_IMPORT = {
 }
 """Package or module -> what of raidfs it may import; `cli` may import everything, and nothing may import `cli`."""
 
-ONLY_IN = {"numba": "kernels", "trio": "fuse", "pyfuse3": "fuse", "click": "cli", "rich": "cli"}
+ONLY_IN = {
+    "numba": "kernels",
+    "trio": "fuse",
+    "pyfuse3": "fuse",
+    "click": "cli",
+    "rich": "cli",
+    "cryptography": "volume",
+}
 """Third-party package -> the only package of raidfs that knows it."""
 
 WRITERS = {
