@@ -49,7 +49,7 @@ def test_every_file_is_there(case: Case, tmp_path: Path) -> None:
         assert wrong_files(case, found.source, tmp_path) == []
 
 
-@pytest.mark.parametrize("case", [case for case in LIVE if case.name == "j-r5-3to4-12-64k-live"], ids=str)
+@pytest.mark.parametrize("case", LIVE, ids=lambda case: case.name)
 def test_without_it_they_are_not(case: Case, tmp_path: Path) -> None:
     with open_array([str(path) for path in case.members()]) as array:
-        assert len(wrong_files(case, array.source, tmp_path)) == 180
+        assert len(wrong_files(case, array.source, tmp_path)) > 80
