@@ -19,6 +19,7 @@ GROUND = "errors units extents block linear finding partition"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND.split(), GROUND),
     "output": "errors units",
+    "overlay": GROUND,
     "signals": "",
     "image": GROUND,
     "superblock": GROUND,
@@ -40,12 +41,20 @@ MAY_IMPORT = {
 }
 """Package or module -> what of raidfs it may import; `cli` may import everything, and nothing may import `cli`."""
 
-ONLY_IN = {"numba": "kernels", "trio": "fuse", "pyfuse3": "fuse", "click": "cli", "rich": "cli"}
+ONLY_IN = {
+    "numba": "kernels",
+    "trio": "fuse",
+    "pyfuse3": "fuse",
+    "click": "cli",
+    "rich": "cli",
+    "cryptography": "volume",
+}
 """Third-party package -> the only package of raidfs that knows it."""
 
 WRITERS = {
     "output": "the image that `export` was asked to write, its map, and the read errors that were to be kept",
     "fuse/mountpoint": "/dev/fuse, to see that it can be used",
+    "overlay": "what is written to an array, in place of its members",
     "cli/daemon": "/dev/null, in place of the daemon's terminal",
     "fuse/operations": "nothing: it refuses whoever asks for this",
 }

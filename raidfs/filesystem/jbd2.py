@@ -19,9 +19,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource
-from raidfs.extents import Extents
-from raidfs.filesystem.ext_journal import SUPER_AT, ExtSuper, journal_of, read_super
+from raidfs.block import BlockSource, read_exact
+from raidfs.filesystem.ext_journal import SUPER_AT, SUPER_SIZE, ExtSuper, journal_of, read_super
 from raidfs.filesystem.jbd2_fast import NO_FAST_COMMITS, FastCommits, read_fast_commits
 from raidfs.filesystem.jbd2_format import ESCAPED, MAGIC, JournalSuper, Unusable, is_after, parse_super
 from raidfs.filesystem.jbd2_log import Copy, Log, read_log
@@ -31,6 +30,8 @@ from raidfs.superblock.crc32c import crc32c, crc32c_rows
 
 _AT_ONCE = 1024
 """Blocks that are checked at once."""
+_GAP = 16
+"""Blocks between two that are read along with them: that costs less than a read of its own."""
 
 
 class State(Enum):
@@ -150,10 +151,10 @@ def _replayed(source: BlockSource, base: BlockSource, told: ExtSuper, findings: 
     if place.problem:
         findings.warning(f"the journal: {place.problem}")
     block_size = told.block_size
-    first = np.zeros(1024, dtype=np.uint8)
-    if parts.read_into(np.array([[0, 1024, 0]]), first):
+    first, lost = read_exact(parts, 0, 1024)
+    if lost:
         raise Unusable("its superblock cannot be read")
-    journal = parse_super(first.tobytes(), parts.size // block_size, block_size)
+    journal = parse_super(first, parts.size // block_size, block_size)
     if journal.error:
         findings.warning(f"the kernel noted error {journal.error} in the journal")
     # a backup of the superblock does not know whether there is something to replay; the journal does
@@ -170,8 +171,7 @@ def _replayed(source: BlockSource, base: BlockSource, told: ExtSuper, findings: 
     checked = _Checked(source, parts, journal, {home: last[home] for home in sorted(last) if home < count})
     pieces = checked.pieces()
     emptied = journal.emptied((log.following + 1) % (1 << 32))
-    laid = overlaid(base, [*pieces, piece_of(place.place, emptied)])
-    healed = _with_super(laid, told)
+    laid = overlaid(base, [*pieces, piece_of(place.place, emptied), _cleared(base, pieces, told)])
     if checked.n_lost:
         findings.error(
             f"{checked.n_lost} copies in the journal cannot be read or have a wrong checksum: what they replaced is"
@@ -180,7 +180,7 @@ def _replayed(source: BlockSource, base: BlockSource, told: ExtSuper, findings: 
     fast = read_fast_commits(parts, journal, log.following) if journal.n_fast else NO_FAST_COMMITS
     _tell(log, fast, findings)
     return Replay(
-        healed,
+        laid,
         State.REPLAYED,
         _summary(log, len(last)),
         len(log.transactions),
@@ -271,7 +271,9 @@ class _Checked:
 
     def _judged(self) -> tuple[set[int], set[int]]:
         """Return the blocks that are right where they are, and those of which nothing is right."""
-        homes, at_home, lost = list(self._last), set[int](), set[int]()
+        # in the order of the journal, so that neighbours are read together
+        homes = sorted(self._last, key=lambda home: self._last[home].copy.place)
+        at_home, lost = set[int](), set[int]()
         for start in range(0, len(homes), _AT_ONCE):
             batch = homes[start : start + _AT_ONCE]
             wrong, unread = self._compared(batch, self._parts, [self._last[each].copy.place for each in batch])
@@ -290,18 +292,28 @@ class _Checked:
         Returns:
             Those that are wrong, and those that cannot be read.
         """
-        size = self._journal.block_size
-        at = np.arange(len(places), dtype=np.int64) * size
-        requests = np.column_stack((np.array(places, dtype=np.int64) * size, np.full(len(places), size), at))
-        out = np.zeros(len(places) * size, dtype=np.uint8)
-        gone = where.read_into(requests, out)
-        unread = {homes[index] for start, stop in gone for index in range(start // size, -(-stop // size))}
+        rows, unread_rows = self._rows(where, np.array(places, dtype=np.int64))
+        unread = {homes[index] for index in unread_rows}
         if self._journal.checksums < 2:
             return set(), unread
-        rows = out.reshape(-1, size)
         sums = self._sums(homes, self._escaped(rows) if where is self._source else rows)
         told = np.array([self._last[home].copy.tag.checksum for home in homes], dtype=np.uint32)
         return {homes[index] for index in np.flatnonzero(sums != told)} - unread, unread
+
+    def _rows(self, where: BlockSource, places: NDArray[np.int64]) -> tuple[NDArray[np.uint8], list[int]]:
+        """Read blocks of a source, in ascending order; return uint8 (k, size), and which of them cannot be read."""
+        size = self._journal.block_size
+        first = np.flatnonzero(np.diff(places, prepend=places[0] - _GAP) >= _GAP)  # of each run
+        start, stop = places[first], places[np.append(first[1:], len(places)) - 1] + 1
+        begin = np.cumsum(stop - start) - (stop - start)
+        out = np.zeros(int((stop - start).sum()) * size, dtype=np.uint8)
+        lost = where.read_into(np.column_stack((start, stop - start, begin)) * size, out)
+        run = np.searchsorted(start, places, side="right") - 1
+        index = places - start[run] + begin[run]
+        unread = (
+            [row for row, at in enumerate(index.tolist()) if lost.overlaps(at * size, (at + 1) * size)] if lost else []
+        )
+        return out.reshape(-1, size)[index], unread
 
     def _sums(self, homes: list[int], rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
         """Return the checksums that copies with these contents would have; uint32 (k,)."""
@@ -321,9 +333,10 @@ class _Checked:
         return rows
 
 
-def _with_super(laid: LinearMap, told: ExtSuper) -> BlockSource:
-    """Lay the superblock over a file system that does not need its journal any more."""
-    out = np.zeros(1024, dtype=np.uint8)
-    lost: Extents = laid.read_into(np.array([[SUPER_AT, 1024, 0]]), out)
-    now = told if lost or out[0x38:0x3A].tobytes() != b"\x53\xef" else ExtSuper(out.tobytes(), SUPER_AT)
-    return overlaid(laid, [piece_of(SUPER_AT, now.replayed())])
+def _cleared(base: BlockSource, pieces: list[Piece], told: ExtSuper) -> Piece:
+    """Return the superblock, which the journal may have a copy of, of a file system that does not need its journal."""
+    stop = SUPER_AT + SUPER_SIZE
+    near = overlaid(base, [piece for piece in pieces if piece.start < stop and piece.stop > SUPER_AT])
+    raw, lost = read_exact(near, SUPER_AT, SUPER_SIZE)
+    now = told if lost or raw[0x38:0x3A] != b"\x53\xef" else ExtSuper(raw, SUPER_AT)
+    return piece_of(SUPER_AT, now.replayed())

@@ -112,14 +112,15 @@ class _Ring:
         raw, lost = read_exact(self._journal, self.place(step) * size, size)
         return raw, size if not lost else int(lost.array[0, 0])
 
-    def starts(self, step: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yield (step, start of the block) of those whose start can be read."""
+    def marked(self, step: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (step, block) of those that begin with the magic, and whose start can be read."""
         size = self._told.block_size
         while step < stop:
             first = self.place(step)
             count = min(_AT_ONCE, stop - step, self._told.last - first)
             raw, lost = read_exact(self._journal, first * size, count * size)
-            for number in range(count):
+            words = np.frombuffer(raw, dtype=">u4").reshape(count, -1)[:, 0]
+            for number in np.flatnonzero(words == MAGIC).tolist():
                 if not lost.overlaps(number * size, number * size + _HEADER):
                     yield step + number, raw[number * size : (number + 1) * size]
             step += count
@@ -253,7 +254,7 @@ class _Walk:
 
     def _headers(self, step: int) -> Iterator[tuple[int, _Header, bytes]]:
         """Yield the headers that can be read, a while from `step` on."""
-        for at, raw in self._ring.starts(step, min(self._ring.length, step + _LOOK_AHEAD)):
+        for at, raw in self._ring.marked(step, min(self._ring.length, step + _LOOK_AHEAD)):
             header = _header(raw)
             if header is not None:
                 yield at, header, raw

@@ -19,7 +19,7 @@ from raidfs.extents import Extents
 from raidfs.linear import LinearMap, piece_of
 from raidfs.volume.luks import recognise, unlock
 from tests.support.contract import assert_contract
-from tests.support.golden import Case, cases_here
+from tests.support.golden import cases_here
 from tests.support.luks_writer import UUID, Kind, header, text, volume, with_header
 
 PHRASE = "päss word".encode()
@@ -83,15 +83,15 @@ def test_any_slot_opens_it_and_nothing_else(kind: Kind) -> None:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("case", cases_here("l-luks-3to4"), ids=lambda case: case.name)
-def test_a_real_volume_on_a_real_array(case: Case) -> None:
-    with open_array([str(path) for path in case.members()]) as array:
-        told = recognise(array.source, "array")
-        assert told is not None
-        found = unlock(array.source, told, case.data["passphrase"].encode(), "array")
-        superblock, _ = read_exact(found, 1024, 1024)
-    assert superblock[0x38:0x3A] == b"\x53\xef"
-    assert superblock[0x78:0x7C] == b"data"
+def test_a_real_volume_on_a_real_array() -> None:
+    for case in cases_here("l-luks-3to4"):
+        with open_array([str(path) for path in case.members()]) as array:
+            told = recognise(array.source, "array")
+            assert told is not None
+            found = unlock(array.source, told, case.data["passphrase"].encode(), "array")
+            superblock, _ = read_exact(found, 1024, 1024)
+        assert superblock[0x38:0x3A] == b"\x53\xef"
+        assert superblock[0x78:0x7C] == b"data"
 
 
 # ------------------------------------------------------------------------------------------------------------- damage

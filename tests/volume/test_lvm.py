@@ -13,7 +13,7 @@ from raidfs.cli.session import open_array
 from raidfs.extents import Extents
 from raidfs.volume.lvm import Device, recognise
 from raidfs.volume.volume import Volume, Volumes
-from tests.support.golden import Case, cases_here
+from tests.support.golden import cases_here
 from tests.support.lvm_writer import (
     AREA,
     AREA_SIZE,
@@ -100,14 +100,14 @@ def test_what_lies_on_a_missing_one_is_lost_and_named() -> None:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("case", cases_here("k-r5-3to4-lvm"), ids=lambda case: case.name)
-def test_a_real_group_on_a_real_array(case: Case) -> None:
-    with open_array([str(path) for path in case.members()]) as array:
-        volumes = recognise([Device("array", array.source)])
-        marks = {each.name: read_exact(each.source, 0, 2048)[0] for each in volumes.volumes}
-    assert not volumes.findings
-    assert marks["vglab/lva"][1024 + 0x38 : 1024 + 0x3A] == b"\x53\xef"
-    assert marks["vglab/lvb"][:4] == b"XFSB"
+def test_a_real_group_on_a_real_array() -> None:
+    for case in cases_here("k-r5-3to4-lvm"):
+        with open_array([str(path) for path in case.members()]) as array:
+            volumes = recognise([Device("array", array.source)])
+            marks = {each.name: read_exact(each.source, 0, 2048)[0] for each in volumes.volumes}
+        assert not volumes.findings
+        assert marks["vglab/lva"][1024 + 0x38 : 1024 + 0x3A] == b"\x53\xef"
+        assert marks["vglab/lvb"][:4] == b"XFSB"
 
 
 # -------------------------------------------------------------------------------------------------- copies of metadata
