@@ -57,17 +57,21 @@ class Page:
 class RemoteFileSystem:
     """One file system on a block source; everything may raise `Unreadable`."""
 
-    def __init__(self, kind: str, source: BlockSource, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, kind: str, source: BlockSource, patience: float = PATIENCE, module: str = "raidfs.filesystem.worker"
+    ) -> None:
         """Start nothing yet.
 
         Args:
             kind: as `raidfs.view.probe` names it.
             source: its bytes.
             patience: seconds that the worker may take for one request.
+            module: what the worker runs.
         """
         self.kind = kind
         self.source = source
         self._patience = patience
+        self._module = module
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
         self._opened: tuple[int, Usage] | None = None
@@ -157,7 +161,7 @@ class RemoteFileSystem:
         with self._lock:
             try:
                 if self._worker is None:
-                    self._worker = _Worker(self.kind, self.source.size)
+                    self._worker = _Worker(self._module, self.kind, self.source.size)
                 answer, data = _converse(self._worker.channel, request, self.source, self._patience)
             except (EOFError, OSError, Garbled, MemoryError) as error:
                 self._end()
@@ -178,12 +182,12 @@ class RemoteFileSystem:
 class _Worker:
     """A running worker and the socket to it."""
 
-    def __init__(self, kind: str, size: int) -> None:
+    def __init__(self, module: str, kind: str, size: int) -> None:
         self.channel, theirs = socket.socketpair()
         paths = os.pathsep.join(filter(None, (_PACKAGE, os.environ.get("PYTHONPATH"))))
         # one thread: more would each take address space, of which there is a limit
         environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "raidfs.filesystem.worker", kind]
+        command = [sys.executable, "-m", module, kind]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own program, and no shell
                 command,

@@ -175,6 +175,11 @@ class FileTree:
 
     # ------------------------------------------------------------------------------------------------------------- data
 
+    def contents(self, inode: int) -> Contents:
+        """Return where the bytes of a file, or of a directory, lie."""
+        known = self.record(inode).contents
+        return self._remote.contents(inode) if known is None else known
+
     def open(self, inode: int) -> BlockSource:
         """Return the bytes of a file."""
         record = self.record(inode)
@@ -182,7 +187,7 @@ class FileTree:
         assert told is not None
         if inode & _MARKED:
             return LinearMap(told.size, ())
-        contents = self._remote.contents(inode) if record.contents is None else record.contents
+        contents = self.contents(inode)
         if contents.through:
             return ThroughReader(self._remote, inode, told.size)
         return bytes_of(contents, told.size, self.source)
