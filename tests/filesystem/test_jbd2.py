@@ -292,7 +292,7 @@ def _maps_of(image: bytes) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    "features", ["bigalloc,^metadata_csum", "meta_bg,^resize_inode", "^flex_bg,^64bit", "^sparse_super"]
+    "features", ["bigalloc,^metadata_csum", "meta_bg,^resize_inode", "^flex_bg,^64bit", "^sparse_super,^resize_inode"]
 )
 def test_its_inode_is_found_in_any_layout(features: str) -> None:
     image, journal = blank(("-O", features), "12M")
