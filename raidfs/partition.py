@@ -53,6 +53,11 @@ class Partition:
     size: int
     missing: int = 0
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the table has it end behind the end of the source."""
+        return self.missing > 0
+
 
 @dataclass
 class _Reading:
