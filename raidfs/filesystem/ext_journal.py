@@ -108,7 +108,8 @@ class ExtSuper:
         wide = struct.unpack_from("<H", self.raw, 0xFE)[0] if self._u32(0x60) & _WIDE else 32
         if not per_group or inode > per_group or wide < 32 or size < 128:
             raise Unusable(f"inode {inode}, which describes it, cannot be found")  # it is in group 0, always
-        at = (self._u32(0x14) + 1) * self.block_size
+        # behind the block with the superblock, which need not be the first that counts (`super.c: descriptor_loc`)
+        at = (SUPER_AT // self.block_size + 1) * self.block_size
         raw = _read(source, at, min(wide, 64), "the descriptor of block group 0")
         table = struct.unpack_from("<I", raw, 8)[0]
         if wide >= 64:

@@ -1,4 +1,4 @@
-"""Partitions of an array: each a window of it."""
+"""Partitions of an array: each a window of it, as large as the table says; what lies behind the end is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recognise(source: BlockSource, subject: str, is_known: Callable[[BlockSource
         if other is not each and is_known(later) and not is_known(first):
             taken[each.number] = each
     volumes = (
-        Volume(str(number), window(source, each.start, each.size), f"partition {number} of {subject}")
+        Volume(str(number), window(source, each.start, each.size + each.missing), f"partition {number} of {subject}")
         for number, each in sorted(taken.items())
     )
     return Volumes(tuple(volumes), (), findings)

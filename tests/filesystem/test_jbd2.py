@@ -291,6 +291,16 @@ def _maps_of(image: bytes) -> set[int]:
     return {single, double, *struct.unpack_from("<256I", image, double * BLOCK)} - {0}
 
 
+@pytest.mark.parametrize(
+    "features", ["bigalloc,^metadata_csum", "meta_bg,^resize_inode", "^flex_bg,^64bit", "^sparse_super,^resize_inode"]
+)
+def test_its_inode_is_found_in_any_layout(features: str) -> None:
+    image, journal = blank(("-O", features), "12M")
+    assert struct.unpack_from(">I", image, journal[0] * BLOCK)[0] == MAGIC
+    found = replayed(image)
+    assert (found.state, found.findings) == (State.CLEAN, ())
+
+
 def test_a_lost_superblock_of_the_journal_is_told() -> None:
     log = three()
     found = replayed(log.image, lose(log, 0))

@@ -34,6 +34,14 @@ def test_the_reading_counts_that_leads_to_something(unit: int) -> None:
     assert lost == Extents.span(unit, unit + 512)
 
 
+def test_one_that_was_cut_is_as_large_as_it_was() -> None:
+    volumes = recognise(MemorySource(mbr((8, 100)).ljust(50 * 512, b"x")), "array", has_mark)
+    data, lost = read_exact(volumes.volumes[0].source, 0, 100 * 512)
+    assert data[: 42 * 512] == b"x" * 42 * 512
+    assert lost == Extents.span(42 * 512, 100 * 512)
+    assert "behind the end of the image" in volumes.findings[0].message
+
+
 def test_no_table_no_partitions() -> None:
     assert not recognise(MemorySource(bytes(1 << 16)), "array", has_mark).volumes
 
