@@ -23,6 +23,7 @@ from raidfs.filesystem.remote import RemoteFileSystem
 from raidfs.finding import Finding, Severity
 from raidfs.view.files import FileTree, WorthOf
 from raidfs.view.probe import Probe, probe
+from raidfs.view.writable import Writing
 from raidfs.volume import luks, lvm, partitions
 from raidfs.volume.luks_header import Luks
 
@@ -95,7 +96,12 @@ def nobody(_subject: str) -> bytes | None:
 
 
 def contents_of(
-    source: BlockSource, worth_of: WorthOf, *, replay_journals: bool = True, key_of: KeyOf = nobody
+    source: BlockSource,
+    worth_of: WorthOf,
+    *,
+    replay_journals: bool = True,
+    key_of: KeyOf = nobody,
+    writing: Writing | None = None,
 ) -> Contents:
     """Find out what lies on a source.
 
@@ -104,8 +110,9 @@ def contents_of(
         worth_of: what some of them are worth.
         replay_journals: show file systems as they are once their journal is replayed.
         key_of: asked for the passphrase of what is encrypted.
+        writing: the layer that takes writes, where that is what `source` is.
     """
-    return _Exploring(Contents(probe(source)), worth_of, replay_journals, key_of).explore(source)
+    return _Exploring(Contents(probe(source)), worth_of, replay_journals, key_of, writing).explore(source)
 
 
 @dataclass(eq=False)
@@ -116,6 +123,7 @@ class _Exploring:
     worth_of: WorthOf
     replay_journals: bool
     key_of: KeyOf
+    writing: Writing | None
     physical: list[lvm.Device] = field(default_factory=list)
 
     def explore(self, source: BlockSource) -> Contents:
@@ -186,7 +194,7 @@ class _Exploring:
         if journal is not None:
             self._tell(journal.findings)
             shown = journal.source
-        tree = FileTree(RemoteFileSystem(contents.kind, shown), self.worth_of)
+        tree = FileTree(RemoteFileSystem(contents.kind, shown), self.worth_of, self.writing)
         self.found.file_systems.append(FileSystem(name, contents, tree, journal))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from logging.handlers import SysLogHandler
 from typing import Any
 
@@ -15,7 +16,7 @@ from raidfs.cli.daemon import Announce, run_in_background
 from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.session import ANOTHER, OpenArray, open_array, open_every_array
-from raidfs.cli.showing import folder_names, ready_text, shown_of, view_of
+from raidfs.cli.showing import folder_names, overlay_of, ready_text, shown_of, view_of
 from raidfs.engine.health import Policy
 from raidfs.errors import OutputError, UsageError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
@@ -24,6 +25,7 @@ from raidfs.report.text import sentence
 from raidfs.view.build import ArrayView, build_forest, build_tree
 from raidfs.view.howto import Reader
 from raidfs.view.node import Directory
+from raidfs.view.writable import Writing
 
 _SYSLOG = "/dev/log"
 
@@ -55,6 +57,8 @@ def mount(
         raise UsageError("--all mounts every array, and --uuid names one: give one of the two")
     paths, mountpoint = split_last(members, "mountpoint", shared["array"])
     options = parse_options(words)
+    if every and options.overlay is not None:
+        raise UsageError("-o overlay=FILE is for one array: choose it with --uuid instead of --all")
     check_mountpoint(mountpoint)
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
@@ -118,13 +122,27 @@ def serve_arrays(
     places = [f"{mountpoint}/arrays/{name}" for name in names] if every else [mountpoint]
     views: list[ArrayView] = []
     found: list[Contents] = []
+    stack = ExitStack()
 
     def prepare() -> Directory:
         for array in arrays:
             array.source.warm_up()
             shown = shown_of(array, options)
-            found.append(contents_of(shown, worth_in(array, shown), replay_journals=not options.noreplay, key_of=keys))
-            views.append(view_of(array, shown, found[-1]))
+            overlay = overlay_of(array, shown, options)
+            writing = None
+            if overlay is not None:
+                stack.callback(overlay.close)
+                shown, writing = overlay, Writing(overlay)
+            contents = contents_of(
+                shown,
+                worth_in(array, shown),
+                replay_journals=not options.noreplay,
+                key_of=keys,
+                writing=writing,
+            )
+            stack.callback(contents.close)
+            found.append(contents)
+            views.append(view_of(array, shown, contents, writing))
         trees = [
             build_tree(view, place, reader, mountpoint if every else None)
             for view, place in zip(views, places, strict=True)
@@ -139,13 +157,10 @@ def serve_arrays(
         left_out = [sentence(each) for each in arrays[0].findings if each.subject == ANOTHER]
         announce("\n".join([*told, *left_out]))
 
-    try:
-        serve(prepare, mountpoint, options, ready)
-    finally:
-        for each in found:
-            each.close()
+    with stack:
         for array in arrays:
-            _keep_learned(array)
+            stack.callback(_keep_learned, array)
+        serve(prepare, mountpoint, options, ready)
 
 
 def _keep_learned(array: OpenArray) -> None:

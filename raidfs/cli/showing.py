@@ -16,6 +16,7 @@ from raidfs.engine.health import Health, Policy
 from raidfs.extents import Extents
 from raidfs.finding import Severity
 from raidfs.fuse.options import MountOptions
+from raidfs.overlay import Overlay
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
 from raidfs.report.map import map_lines, unknown_map
@@ -24,6 +25,7 @@ from raidfs.view.build import ArrayView
 from raidfs.view.filled import ZeroFilled
 from raidfs.view.howto import Reader, guide
 from raidfs.view.node import Directory, FileNode, KeptWhileUnchanged, Node, TreeNode
+from raidfs.view.writable import Writing, writable
 
 _MOST_MAP_LINES = 250_000
 """A longer array.map is not made: it would cost the mount more memory than everything else."""
@@ -41,7 +43,7 @@ def folder_names(arrays: Sequence[ArrayDescription]) -> list[str]:
     return [name if alone else more for name, more, alone in zip(safe, longer, unlike, strict=True)]
 
 
-def view_of(array: OpenArray, shown: BlockSource, contents: Contents) -> ArrayView:
+def view_of(array: OpenArray, shown: BlockSource, contents: Contents, writing: Writing | None = None) -> ArrayView:
     """Return what the mount shows of an open array: its bytes, and what was found on them."""
     source = array.source
     account = KeptWhileUnchanged(array.account, lambda: source.generation)
@@ -59,21 +61,26 @@ def view_of(array: OpenArray, shown: BlockSource, contents: Contents) -> ArrayVi
         status=KeptWhileUnchanged(lambda: _status(array, contents), lambda: source.generation),
         map=KeptWhileUnchanged(lambda: _map(array), lambda: source.generation),
         xattrs=health,
-        layers=_layers(contents, mtime_ns),
+        layers=_layers(contents, mtime_ns, writing),
+        writer=writable(shown, writing),
         lines=tuple(lines_about(contents)),
     )
 
 
-def _layers(contents: Contents, mtime_ns: int) -> dict[str, Node]:
+def _layers(contents: Contents, mtime_ns: int, writing: Writing | None) -> dict[str, Node]:
     """Return the folders of what lies on the array: partitions, volumes and files."""
     shown: dict[str, Node] = {}
+
+    def image(source: BlockSource) -> FileNode:
+        return FileNode(source, mtime_ns, writer=writable(source, writing))
+
     if contents.partitions:
-        images = {f"{name}.img": FileNode(source, mtime_ns) for name, source in contents.partitions.items()}
+        images = {f"{name}.img": image(source) for name, source in contents.partitions.items()}
         shown["partitions"] = Directory(images, mtime_ns)
     groups: dict[str, dict[str, Node]] = {}
     for name, source in contents.volumes.items():
         group, _, volume = name.partition("/")
-        groups.setdefault(group, {})[f"{volume}.img"] = FileNode(source, mtime_ns)
+        groups.setdefault(group, {})[f"{volume}.img"] = image(source)
     if groups:
         shown["volumes"] = Directory({name: Directory(each, mtime_ns) for name, each in groups.items()}, mtime_ns)
     trees: dict[str, Node] = {each.name: TreeNode(each.tree, mtime_ns) for each in contents.file_systems}
@@ -105,6 +112,19 @@ def shown_of(array: OpenArray, options: MountOptions) -> BlockSource:
         return extents_with(source.sight.charts, frozenset((Health.LOST,)), start, stop)
 
     return ZeroFilled(source, lost_in)
+
+
+def overlay_of(array: OpenArray, shown: BlockSource, options: MountOptions) -> Overlay | None:
+    """Open the layer that takes writes, where one was asked for.
+
+    Raises:
+        OutputError: the file cannot be used for that.
+    """
+    if options.overlay is None:
+        return None
+    told = array.description
+    protected = [image.describe_inode() for image in array.images.values()]
+    return Overlay(shown, options.overlay, f"{told.uuid} at {told.events}", protected)
 
 
 def _status(array: OpenArray, contents: Contents) -> bytes:

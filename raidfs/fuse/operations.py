@@ -35,6 +35,7 @@ from raidfs.fuse.trees import MountedTrees
 from raidfs.units import SECTOR
 from raidfs.view.files import FileTree
 from raidfs.view.node import Directory, FileNode, Node, TextNode, TreeNode, mode_of
+from raidfs.view.writable import WritableImage
 
 _FOREVER = 86400.0
 """Seconds for which the kernel may keep what never changes."""
@@ -67,6 +68,7 @@ class TreeOperations(pyfuse3.Operations):
         self._trees = MountedTrees(self._roots, options, self._reading)
         self._handles = itertools.count(1)
         self._files: dict[int, OpenSource] = {}
+        self._writers: dict[int, WritableImage] = {}
         self._texts: dict[int, memoryview] = {}
 
     def _number(self, node: Node, inodes: Iterator[int], parent: InodeT) -> InodeT:
@@ -152,8 +154,8 @@ class TreeOperations(pyfuse3.Operations):
         return {**xattrs, PID_XATTR: str(os.getpid()).encode()} if inode == pyfuse3.ROOT_INODE else xattrs
 
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
-        """Grant everything but writing (the kernel has checked the permissions)."""
-        if mode & os.W_OK:
+        """Grant everything but writing, and that where it is possible (the kernel has checked the permissions)."""
+        if mode & os.W_OK and not self._takes_writes(inode):
             raise FUSEError(errno.EROFS)
         return True
 
@@ -209,7 +211,8 @@ class TreeOperations(pyfuse3.Operations):
 
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         """Open a file for reading; a text is rendered now, and stays as it is for this handle."""
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+        writes = flags & os.O_ACCMODE != os.O_RDONLY
+        if flags & os.O_TRUNC or (writes and not self._takes_writes(inode)):
             raise FUSEError(errno.EROFS)
         handle = FileHandleT(next(self._handles))
         if self._trees.owns(inode):
@@ -223,7 +226,26 @@ class TreeOperations(pyfuse3.Operations):
             # read by what it holds, not by the size that was true when the kernel asked
             return FileInfo(fh=handle, direct_io=True, keep_cache=False)
         self._files[handle] = opened(node.source)
+        if node.writer is not None:
+            self._writers[handle] = node.writer
+            # several images may be of the same bytes: none of them may be kept by the kernel
+            return FileInfo(fh=handle, direct_io=True, keep_cache=False)
         return FileInfo(fh=handle, direct_io=self._options.direct_io, keep_cache=True)
+
+    def _takes_writes(self, inode: InodeT) -> bool:
+        node = self._nodes.get(inode)
+        return isinstance(node, FileNode) and node.writer is not None
+
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        """Write to an image, which cannot grow."""
+        writer, file = self._writers.get(fh), self._files.get(fh)
+        if writer is None or file is None:
+            raise FUSEError(errno.EROFS)
+        data = memoryview(buf)[: max(0, file.size - off)]
+        if buf and not data:
+            raise FUSEError(errno.ENOSPC)
+        await self._reading.written(lambda: writer.write(off, data))
+        return len(data)
 
     async def read(  # type: ignore[override]  # declared to return bytes, sends any buffer without a copy
         self, fh: FileHandleT, off: int, size: int
@@ -235,12 +257,18 @@ class TreeOperations(pyfuse3.Operations):
         return await self._reading.read(file, off, size)
 
     async def release(self, fh: FileHandleT) -> None:
-        """Close a file."""
+        """Close a file; what was written to it is made to last."""
+        writer = self._writers.pop(fh, None)
+        if writer is not None:
+            await self._reading.written(writer.flush)
         self._files.pop(fh, None)
         self._texts.pop(fh, None)
 
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        """Do nothing: there is nothing to write."""
+        """Make what was written last; of what cannot be written there is nothing to do."""
+        writer = self._writers.get(fh)
+        if writer is not None:
+            await self._reading.written(writer.flush)
 
     # ------------------------------------------------------------------------------------ what is not there, or writes
 
@@ -251,4 +279,4 @@ class TreeOperations(pyfuse3.Operations):
         raise FUSEError(errno.EINVAL)
 
     setattr = mknod = mkdir = unlink = rmdir = symlink = rename = link = _REFUSE
-    write = create = setxattr = removexattr = _REFUSE
+    create = setxattr = removexattr = _REFUSE

@@ -127,6 +127,20 @@ class Reading:
         except _FAULTS as fault:
             self._fail(fault)
 
+    async def written(self, write: Callable[[], None]) -> None:
+        """Write in a thread.
+
+        Raises:
+            FUSEError: it failed; a full disk is told as such.
+        """
+        try:
+            await trio.to_thread.run_sync(write)
+        except OSError as fault:
+            log.error("%s", fault)
+            raise FUSEError(fault.errno or errno.EIO) from fault
+        except _FAULTS as fault:
+            self._fail(fault)
+
     def _fail(self, fault: Exception) -> NoReturn:
         """Answer `EIO`, and say why once."""
         expected = isinstance(fault, (RaidfsError, OSError))

@@ -171,6 +171,8 @@ class MountedTrees:
         tree = self._trees.get(inode >> _SHIFT)
         if tree is None:
             raise FUSEError(errno.ENOENT)
+        if tree.is_old:
+            raise FUSEError(errno.ESTALE)
         inside = inode & _INSIDE
         if not inside:
             known = tree.root_at_once

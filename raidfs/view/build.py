@@ -10,6 +10,7 @@ from raidfs.units import format_size
 from raidfs.view.howto import Reader, guide
 from raidfs.view.node import Attributes, Directory, FileNode, Node, TextNode
 from raidfs.view.probe import Probe
+from raidfs.view.writable import WritableImage
 
 _FOREST = (
     "Several arrays, assembled by raidfs. Nothing here can be written. What each of them is and how to use it says:"
@@ -30,6 +31,7 @@ class ArrayView:
         xattrs: the extended attributes of array.img.
         layers: what lies on it: `partitions`, `volumes`, `files`.
         lines: what is to be said about that.
+        writer: what takes writes to array.img; None: nothing.
     """
 
     title: str
@@ -41,6 +43,7 @@ class ArrayView:
     xattrs: Attributes
     layers: Mapping[str, Node] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    writer: WritableImage | None = None
 
 
 def build_tree(array: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> Directory:
@@ -49,7 +52,7 @@ def build_tree(array: ArrayView, folder: str, reader: Reader, mountpoint: str | 
     entries: dict[str, Node] = {
         "README.txt": TextNode(lambda: readme, array.mtime_ns),
         "status.json": TextNode(array.status, array.mtime_ns),
-        "array.img": FileNode(array.source, array.mtime_ns, array.xattrs),
+        "array.img": FileNode(array.source, array.mtime_ns, array.xattrs, array.writer),
         "array.map": TextNode(array.map, array.mtime_ns),
     }
     entries.update(array.layers)

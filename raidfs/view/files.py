@@ -27,6 +27,7 @@ from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Name, Record,
 from raidfs.filesystem.remote import Page, RemoteFileSystem
 from raidfs.filesystem.wire import LARGEST_INODE
 from raidfs.linear import MISSING, ZEROS, LinearMap, Piece, piece_of
+from raidfs.view.writable import Writing
 
 PAGE = 512
 """Entries that are asked for at once."""
@@ -50,19 +51,24 @@ WorthOf = Callable[[BlockSource, Extents], str]
 class FileTree:
     """One file system to be looked at. Thread-safe; what is not marked otherwise may block, and raise `Unreadable`."""
 
-    def __init__(self, remote: RemoteFileSystem, worth_of: WorthOf, title: str = "") -> None:
+    def __init__(self, remote: RemoteFileSystem, worth_of: WorthOf, writing: Writing | None = None) -> None:
         """Show what `remote` reads.
 
         Args:
             remote: the file system.
             worth_of: for `user.raidfs.health`.
-            title: what it is, for people.
+            writing: the layer that it lies on, where that can be written.
         """
-        self.title = title
+        self._writing = writing
         self._remote = remote
         self._worth_of = worth_of
         self._lock = threading.Lock()
         self._records: OrderedDict[int, Record] = OrderedDict()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether something was written below it, so that what is known of it may not be true any more."""
+        return self._writing is not None and self._writing.has_begun
 
     @property
     def source(self) -> BlockSource:

@@ -14,11 +14,13 @@ from typing import Generic, TypeVar
 
 from raidfs.block import BlockSource
 from raidfs.view.files import FileTree
+from raidfs.view.writable import WritableImage
 
 _Value = TypeVar("_Value")
 
 DIRECTORY_MODE = stat.S_IFDIR | 0o555
 FILE_MODE = stat.S_IFREG | 0o444
+WRITABLE_MODE = stat.S_IFREG | 0o644
 
 Attributes = Callable[[], Mapping[str, bytes]]
 """Extended attributes by name; called anew at every question, for they change when damage is learned."""
@@ -36,11 +38,13 @@ class FileNode:
         source: the bytes.
         mtime_ns: modification time [ns since 1970].
         xattrs: its extended attributes.
+        writer: what takes writes to it; None: nothing.
     """
 
     source: BlockSource
     mtime_ns: int = 0
     xattrs: Attributes = field(default=_no_attributes)
+    writer: WritableImage | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,9 @@ Node = Directory | FileNode | TextNode | TreeNode
 
 
 def mode_of(node: Node) -> int:
-    """Return type and permissions as in `st_mode`: nothing in the tree can be written."""
+    """Return type and permissions as in `st_mode`: nothing can be written but images over a layer for that."""
+    if isinstance(node, FileNode) and node.writer is not None:
+        return WRITABLE_MODE
     return DIRECTORY_MODE if isinstance(node, Directory | TreeNode) else FILE_MODE
 
 
