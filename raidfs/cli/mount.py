@@ -127,22 +127,9 @@ def serve_arrays(
     def prepare() -> Directory:
         for array in arrays:
             array.source.warm_up()
-            shown = shown_of(array, options)
-            overlay = overlay_of(array, shown, options)
-            writing = None
-            if overlay is not None:
-                stack.callback(overlay.close)
-                shown, writing = overlay, Writing(overlay)
-            contents = contents_of(
-                shown,
-                worth_in(array, shown),
-                replay_journals=not options.noreplay,
-                key_of=keys,
-                writing=writing,
-            )
-            stack.callback(contents.close)
+            view, contents = _looked_at(array, options, keys, stack)
+            views.append(view)
             found.append(contents)
-            views.append(view_of(array, shown, contents, writing))
         trees = [
             build_tree(view, place, reader, mountpoint if every else None)
             for view, place in zip(views, places, strict=True)
@@ -161,6 +148,21 @@ def serve_arrays(
         for array in arrays:
             stack.callback(_keep_learned, array)
         serve(prepare, mountpoint, options, ready)
+
+
+def _looked_at(
+    array: OpenArray, options: MountOptions, keys: KeyOf, stack: ExitStack
+) -> tuple[ArrayView, Contents]:
+    """Find out what lies on an array, with the layer that takes writes over it; what is opened is left to `stack`."""
+    shown, writing = shown_of(array, options), None
+    overlay = overlay_of(array, shown, options)
+    if overlay is not None:
+        stack.callback(overlay.close)
+        shown, writing = overlay, Writing(overlay)
+    worth = worth_in(array, shown)
+    contents = contents_of(shown, worth, replay_journals=not options.noreplay, key_of=keys, writing=writing)
+    stack.callback(contents.close)
+    return view_of(array, shown, contents, writing), contents
 
 
 def _keep_learned(array: OpenArray) -> None:
