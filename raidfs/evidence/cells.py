@@ -84,7 +84,8 @@ class CellReader:
         known, back = np.unique(rows, return_inverse=True)
         data = np.zeros((len(known), PAGE), dtype=np.uint8)
         readable = (self.read if role in self._images else self._rebuild)(role, known, data)
-        return Sampled(page_ids(sector_ids(data)), samples_of(data))[back], readable[back]
+        sectors = sector_ids(data)
+        return Sampled(page_ids(sectors), samples_of(data, sectors))[back], readable[back]
 
     def _rebuild(self, role: int, rows: Numbers, data: NDArray[np.uint8]) -> Flags:
         """Sum the other cells of recorded rows; see `read`."""
@@ -105,18 +106,34 @@ class CellReader:
 
 def sector_ids(data: NDArray[np.uint8]) -> Ids:
     """Number the contents of sectors: uint8 (k, 4096) -> uint64 (k, 8)."""
-    words = data.view(np.uint64).reshape(-1, SECTORS, SECTOR // 8)
-    mixed = (words ^ (words >> np.uint64(29))) * _WEIGHTS
-    found: Ids = (mixed ^ (mixed >> np.uint64(32))).sum(axis=2, dtype=np.uint64)
+    words = data.view(np.uint64)
+    found = np.zeros((len(words), SECTORS), dtype=np.uint64)
+    busy = np.flatnonzero(words.any(axis=1))  # arrays are empty for the most part, and zeros get 0 in any case
+    for first in range(0, len(busy), _READ_AT_ONCE):
+        here = busy[first : first + _READ_AT_ONCE]
+        sectors = words[here].reshape(-1, SECTORS, SECTOR // 8)
+        mixed = (sectors ^ (sectors >> np.uint64(29))) * _WEIGHTS
+        found[here] = (mixed ^ (mixed >> np.uint64(32))).sum(axis=2, dtype=np.uint64)
     return found
 
 
 _WEIGHTS = np.random.default_rng(8).integers(0, 1 << 63, SECTOR // 8, dtype=np.uint64) * 2 + 1
 
 
-def samples_of(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Take some bytes of each page, by which pages can be told to be alike: uint8 (..., 4096) -> uint8 (..., 256)."""
-    return data[..., _SAMPLED]
+def samples_of(data: NDArray[np.uint8], sectors: Ids) -> NDArray[np.uint8]:
+    """Take some bytes of each page, by which pages can be told to be alike.
+
+    Args:
+        data: uint8 (..., 4096).
+        sectors: uint64 (..., 8): their `sector_ids`.
+
+    Returns:
+        uint8 (..., 256).
+    """
+    found = np.zeros((*data.shape[:-1], N_SAMPLES), dtype=np.uint8)
+    busy = sectors.any(axis=-1)
+    found[busy] = data[busy][:, _SAMPLED]
+    return found
 
 
 N_SAMPLES = 256

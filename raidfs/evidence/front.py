@@ -17,7 +17,8 @@ from raidfs.array.front import Front, Proof
 from raidfs.block import BlockSource
 from raidfs.evidence.cells import Flags
 from raidfs.evidence.edge import SUPPORT, Edge, find_edge, rows_in_flight
-from raidfs.evidence.survey import Survey, Surveyor, joined
+from raidfs.evidence.survey import NOWHERE, Survey, Surveyor, joined
+from raidfs.evidence.unlike import heard
 from raidfs.evidence.votes import Votes, agreed_pages, votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.extents import Extents
@@ -26,6 +27,8 @@ from raidfs.units import align_down, align_up
 
 _FIRST = 1 << 10
 """Rows that are looked at first; then as many again, as long as the edge is not found."""
+_AT_ONCE = 1 << 12
+"""Rows that are held in memory together: 16 MiB of every member."""
 _PROBED = 64
 """Rows that are looked at to see where to begin."""
 _REACH = 4
@@ -79,14 +82,37 @@ def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tup
     done = begun
     while True:
         more = min(max(_FIRST, done - begun), total - done)
-        surveys.append(_survey(window, surveyor, done, more))
+        for start in range(done, done + more, _AT_ONCE):
+            surveys.append(_survey(window, surveyor, start, min(_AT_ONCE, done + more - start)))
         done += more
         survey = joined(surveys)
-        votes = votes_of(survey)
         travel = window.travel(survey.rows)
-        edge = find_edge(votes, travel, in_flight)
+        votes, edge = _weigh(window, survey, travel, in_flight)
         if done >= total or done - begun >= _MOST or _is_passed(edge, votes, travel, done):
             return survey, votes, edge
+
+
+def _weigh(window: Window, survey: Survey, travel: Numbers, in_flight: int) -> tuple[Votes, Edge]:
+    """Let the rows speak, and find the edge; rows known to be left let those speak that are made of them."""
+    votes = votes_of(survey)
+    edge = find_edge(votes, travel, in_flight)
+    while True:
+        more = heard(votes, survey, _are_left(window, survey, edge))
+        if (more.incomplete == votes.incomplete).all() and (more.clear == votes.clear).all():
+            return votes, edge
+        votes = more
+        edge = find_edge(votes, travel, in_flight)
+
+
+def _are_left(window: Window, survey: Survey, edge: Edge) -> Flags:
+    """Tell of each cell whether its `old_place` lies in a row that is as it was before the reshape."""
+    rows = survey.old_place
+    travel = window.travel(np.where(rows == NOWHERE, survey.rows[:, None], rows))
+    left = np.isin(rows, survey.rows[edge.left]) | (travel >= window.stop - window.first)
+    if edge.first_left is not None and edge.is_ordered:
+        left |= travel > edge.first_left + edge.in_flight
+    found: Flags = left & (rows != NOWHERE)
+    return found
 
 
 def _survey(window: Window, surveyor: Surveyor, start: int, n: int) -> Survey:
@@ -223,8 +249,18 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
         (votes.whole, "only the new geometry explains the row", "written"),
         (votes.written & ~votes.whole, "the old geometry does not explain the row", "written in part at least"),
         (votes.copied, "a page is the same at its old place, and nowhere else", "written in part at least"),
-        (votes.clear, "only the old geometry explains the row", "not written"),
-        (votes.incomplete & ~votes.clear, "the new geometry does not explain the row", "not written as a whole"),
+        (votes.clear & ~votes.unlike, "only the old geometry explains the row", "not written"),
+        (votes.clear & votes.unlike, "no sector of the row is what a write would have put there", "not written"),
+        (
+            votes.unlike & ~votes.clear,
+            "a page is not what a write would have put there, in any sector",
+            "not written as a whole",
+        ),
+        (
+            votes.incomplete & ~votes.clear & ~votes.unlike,
+            "the new geometry does not explain the row",
+            "not written as a whole",
+        ),
         (votes.spared, "a page is the same at its new place, and nowhere else", "not written as a whole"),
         (votes.pair_written, "two equal cells are data and parity in the new geometry only", "likely written"),
         (votes.pair_left, "two equal cells are data and parity in the old geometry only", "likely not written"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from raidfs.block import BlockSource
 from raidfs.evidence.cells import N_SAMPLES, SECTORS, CellReader, Flags, Ids, Sampled, page_ids, samples_of, sector_ids
+from raidfs.evidence.expected import are_unlike, would_be
 from raidfs.evidence.forms import form_of, form_runs
 from raidfs.evidence.looks import ANYTHING, RowForm, look_keys, looks_of, multiply
 from raidfs.evidence.window import PAGE, Numbers, Window
@@ -44,6 +45,9 @@ class Survey:
         at_old_place: uint64 (k, n): content there.
         at_new_place: uint64 (k, n): content there.
         is_same: bool (k, n): new and old page are one page: its old place is its new one.
+        unlike: bool (k, n): no sector of the cell is what it would be if it had been written, by what the old places
+            of the row's new pages hold.
+        absent: bool (k, n): nobody has this role.
     """
 
     rows: Numbers
@@ -65,6 +69,8 @@ class Survey:
     at_old_place: Ids
     at_new_place: Ids
     is_same: Flags
+    unlike: Flags
+    absent: Flags
 
 
 NOWHERE = np.iinfo(np.int64).min
@@ -109,12 +115,16 @@ class Surveyor:
             old_page[:, role] = window.before.page_of(role, rows + window.shift[role])
         old = self._counterparts(new_page, window.old_cell)
         new = self._counterparts(old_page, window.after.cell_of)
+        samples = samples_of(np.moveaxis(data, 0, 1), sectors)
+        expected, is_expected = would_be(
+            window.after, rows, old.pages.samples, (old.place != NOWHERE) & np.isin(old.role, window.old_roles)
+        )
         return Survey(
             rows=rows,
             ids=page_ids(sectors),
             known=known,
             varied=(sectors != sectors[:, :, :1]).any(axis=2),
-            formed=_formed(Sampled(page_ids(sectors), np.moveaxis(samples_of(data), 0, 1)), (old.pages, new.pages)),
+            formed=_formed(Sampled(page_ids(sectors), samples), (old.pages, new.pages)),
             **looked,
             new_page=new_page,
             old_page=old_page,
@@ -125,6 +135,8 @@ class Surveyor:
             at_old_place=old.pages.ids,
             at_new_place=new.pages.ids,
             is_same=(new_page >= 0) & (old.place == rows[:, None]) & (old.role == np.arange(n)),
+            unlike=known & is_expected & are_unlike(samples, expected),
+            absent=np.broadcast_to(~np.isin(np.arange(n), self._reader.roles), known.shape),
         )
 
     def _looks(
@@ -194,9 +206,12 @@ def _formed(cells: Sampled, counterparts: Sequence[Sampled]) -> Flags:
 
 def _alike(left: Sampled, right: Sampled) -> Flags:
     """Tell which pages are alike, but not equal."""
-    both = (left.samples != 0) & (right.samples != 0)
-    n_both, n_equal = both.sum(axis=-1), (both & (left.samples == right.samples)).sum(axis=-1)
-    found: Flags = (n_equal > _ALIKE * n_both) & (left.ids != right.ids)
+    found = np.zeros(left.ids.shape, dtype=np.bool_)
+    asked = (left.ids != right.ids) & (left.ids != 0) & (right.ids != 0)
+    one, other = left.samples[asked], right.samples[asked]
+    both = (one != 0) & (other != 0)
+    n_both, n_equal = both.sum(axis=-1), (both & (one == other)).sum(axis=-1)
+    found[asked] = n_equal > _ALIKE * n_both
     return found
 
 

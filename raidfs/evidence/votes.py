@@ -39,6 +39,7 @@ class Votes:
         torn: it satisfies the equations of neither geometry.
         copied: a cell of it is equal to the old place of its new page, which only a write can have done.
         spared: a cell of it is equal to the new place of its old page, so that nothing has been written over it.
+        unlike: a cell of it is not what a write would have put there, see `raidfs.evidence.unlike`.
     """
 
     whole: Flags
@@ -51,6 +52,7 @@ class Votes:
     torn: Flags
     copied: Flags
     spared: Flags
+    unlike: Flags
 
     @property
     def any_written(self) -> Flags:
@@ -104,6 +106,7 @@ def votes_of(survey: Survey) -> Votes:
         torn=fails_old & ~survey.holds_new,
         copied=_tell(survey, occurs, survey.new_page, survey.at_old_place, survey.old_place),
         spared=_tell(survey, occurs, survey.old_page, survey.at_new_place, survey.new_place),
+        unlike=np.zeros(len(survey.rows), dtype=np.bool_),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,15 @@ def peak_memory(mountpoint: Path) -> int:
     return int(line.split()[1]) * 1024
 
 
+def memory_of(*words: str | Path) -> int:
+    """Run raidfs and return the most memory that it had resident [bytes]."""
+    process = subprocess.Popen([sys.executable, "-m", "raidfs", *words], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
 @pytest.mark.parametrize("missing", [(), (1,)])
 def test_ten_tebibytes_are_read_at_random_and_at_the_end_in_little_memory(
     missing: tuple[int, ...], tmp_path: Path
@@ -40,6 +51,7 @@ def test_ten_tebibytes_are_read_at_random_and_at_the_end_in_little_memory(
     (tmp_path / "members").mkdir()
     members = write_sparse_array(tmp_path / "members", label, pieces, data_offset=16 * MIB, new_data_offset=8 * MIB)
     given = [path for role, path in enumerate(members) if role not in missing]
+    assert memory_of("examine", *given) < 600 * MIB
     with mounted(given, tmp_path / "mnt") as mountpoint:
         image = os.open(mountpoint / "array.img", os.O_RDONLY)
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-TIMEOUT = 120
+TIMEOUT = 600
 """Seconds after which a command counts as hung."""
 
 Word = str | Path

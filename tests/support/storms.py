@@ -40,6 +40,7 @@ from tests.support.simulated import describe, seated
 K = 1024
 START = 224 * K
 CRASHES_PER_STORM = 20
+PARITY_LAST = 5
 READ_EVERY = 25
 """Of crashes with all members, one in so many is read as users do; the others are looked up."""
 
@@ -145,12 +146,22 @@ def _array(random: Random, reshape: Reshape, kind: str) -> Simulation:
 
 
 def _filled(random: Random, array: Simulation, reshape: Reshape) -> tuple[int, ...]:
-    """Let a RAID6 whose Q lies on one member be one that is made of a RAID5: the reshape fills that member."""
+    """Let the last member be filled by the reshape: that of a RAID5 which becomes a RAID6, or a RAID0 a RAID5."""
     last = reshape.before.raid_disks - 1
-    if reshape.before.level == 6 and reshape.before.layout >= 16 and not reshape.backwards and random.random() < 0.6:
+    if reshape.backwards:
+        return ()
+    if reshape.before.level == 6:
+        is_filled = reshape.before.layout >= 16 and random.random() < 0.6
+    else:  # by a generator of its own: seeds that are known to be hard stay what they are
+        is_filled = _parity_is_last(reshape.before) and Random(array.array_uuid).random() < 0.6
+    if is_filled:
         array.fail(last)
-        return (last,)
-    return ()
+    return (last,) if is_filled else ()
+
+
+def _parity_is_last(geometry: Geometry) -> bool:
+    """Whether all parity lies on the last member: without it, the array is a RAID0."""
+    return geometry.level == 4 or (geometry.level == 5 and geometry.layout == PARITY_LAST)
 
 
 def _crash(seed: tuple[int, int], kind: str, random: Random, storm: Storm) -> Crash:
