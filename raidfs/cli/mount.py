@@ -150,9 +150,7 @@ def serve_arrays(
         serve(prepare, mountpoint, options, ready)
 
 
-def _looked_at(
-    array: OpenArray, options: MountOptions, keys: KeyOf, stack: ExitStack
-) -> tuple[ArrayView, Contents]:
+def _looked_at(array: OpenArray, options: MountOptions, keys: KeyOf, stack: ExitStack) -> tuple[ArrayView, Contents]:
     """Find out what lies on an array, with the layer that takes writes over it; what is opened is left to `stack`."""
     shown, writing = shown_of(array, options), None
     overlay = overlay_of(array, shown, options)
