@@ -33,6 +33,9 @@ _WITH_LOG = ("xfs", "btrfs")
 _DEEPEST = 4
 """Partitions in a volume in a partition ...: more than that is no disk but a trap."""
 
+ShownAs = Callable[[BlockSource], BlockSource]
+"""Returns what a source is shown as."""
+
 KeyOf = Callable[[str], bytes | None]
 """Returns the passphrase of an encrypted volume, by what it is called; None: nobody gives one."""
 
@@ -102,6 +105,7 @@ def contents_of(
     replay_journals: bool = True,
     key_of: KeyOf = nobody,
     writing: Writing | None = None,
+    shown_as: ShownAs | None = None,
 ) -> Contents:
     """Find out what lies on a source.
 
@@ -111,8 +115,9 @@ def contents_of(
         replay_journals: show file systems as they are once their journal is replayed.
         key_of: asked for the passphrase of what is encrypted.
         writing: the layer that takes writes, where that is what `source` is.
+        shown_as: what the bytes of files are shown as; metadata are always read as they are.
     """
-    return _Exploring(Contents(probe(source)), worth_of, replay_journals, key_of, writing).explore(source)
+    return _Exploring(Contents(probe(source)), worth_of, replay_journals, key_of, writing, shown_as).explore(source)
 
 
 @dataclass(eq=False)
@@ -124,6 +129,7 @@ class _Exploring:
     replay_journals: bool
     key_of: KeyOf
     writing: Writing | None
+    shown_as: ShownAs | None
     physical: list[lvm.Device] = field(default_factory=list)
 
     def explore(self, source: BlockSource) -> Contents:
@@ -194,7 +200,7 @@ class _Exploring:
         if journal is not None:
             self._tell(journal.findings)
             shown = journal.source
-        tree = FileTree(RemoteFileSystem(contents.kind, shown), self.worth_of, self.writing)
+        tree = FileTree(RemoteFileSystem(contents.kind, shown), self.worth_of, self.writing, self.shown_as)
         self.found.file_systems.append(FileSystem(name, contents, tree, journal))
 
 

@@ -6,11 +6,13 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from logging.handlers import SysLogHandler
 from typing import Any
 
 import click
 
+from raidfs.block import BlockSource
 from raidfs.cli.contents import Contents, KeyOf, contents_of, nobody, worth_in
 from raidfs.cli.daemon import Announce, run_in_background
 from raidfs.cli.keys import key_of, key_options
@@ -23,6 +25,7 @@ from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
 from raidfs.fuse.options import KNOWN, MountOptions, parse_options
 from raidfs.report.text import sentence
 from raidfs.view.build import ArrayView, build_forest, build_tree
+from raidfs.view.filled import in_place_of
 from raidfs.view.howto import Reader
 from raidfs.view.node import Directory
 from raidfs.view.writable import Writing
@@ -57,6 +60,8 @@ def mount(
         raise UsageError("--all mounts every array, and --uuid names one: give one of the two")
     paths, mountpoint = split_last(members, "mountpoint", shared["array"])
     options = parse_options(words)
+    if options.zero and options.overlay is not None:
+        raise UsageError("-o zero and -o overlay=FILE: what writes to an image must not take lost bytes for zeros")
     if every and options.overlay is not None:
         raise UsageError("-o overlay=FILE is for one array: choose it with --uuid instead of --all")
     check_mountpoint(mountpoint)
@@ -152,15 +157,25 @@ def serve_arrays(
 
 def _looked_at(array: OpenArray, options: MountOptions, keys: KeyOf, stack: ExitStack) -> tuple[ArrayView, Contents]:
     """Find out what lies on an array, with the layer that takes writes over it; what is opened is left to `stack`."""
-    shown, writing = shown_of(array, options), None
-    overlay = overlay_of(array, shown, options)
+    below: BlockSource = array.source
+    shown, writing, shown_as = shown_of(array, options), None, None
+    overlay = overlay_of(array, options)
     if overlay is not None:
         stack.callback(overlay.close)
-        shown, writing = overlay, Writing(overlay)
-    worth = worth_in(array, shown)
-    contents = contents_of(shown, worth, replay_journals=not options.noreplay, key_of=keys, writing=writing)
+        below, shown, writing = overlay, overlay, Writing(overlay)
+    if shown is not below:
+        # what is lost must not look like zeros to whoever reads metadata
+        shown_as = partial(in_place_of, one=below, other=shown)
+    contents = contents_of(
+        below,
+        worth_in(array, below),
+        replay_journals=not options.noreplay,
+        key_of=keys,
+        writing=writing,
+        shown_as=shown_as,
+    )
     stack.callback(contents.close)
-    return view_of(array, shown, contents, writing), contents
+    return view_of(array, shown, contents, writing, shown_as), contents
 
 
 def _keep_learned(array: OpenArray) -> None:

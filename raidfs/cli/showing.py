@@ -9,7 +9,7 @@ from itertools import islice
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
-from raidfs.cli.contents import Contents
+from raidfs.cli.contents import Contents, ShownAs
 from raidfs.cli.session import OpenArray
 from raidfs.engine.account import Account, extents_with
 from raidfs.engine.health import Health, Policy
@@ -43,7 +43,13 @@ def folder_names(arrays: Sequence[ArrayDescription]) -> list[str]:
     return [name if alone else more for name, more, alone in zip(safe, longer, unlike, strict=True)]
 
 
-def view_of(array: OpenArray, shown: BlockSource, contents: Contents, writing: Writing | None = None) -> ArrayView:
+def view_of(
+    array: OpenArray,
+    shown: BlockSource,
+    contents: Contents,
+    writing: Writing | None = None,
+    shown_as: ShownAs | None = None,
+) -> ArrayView:
     """Return what the mount shows of an open array: its bytes, and what was found on them."""
     source = array.source
     account = KeptWhileUnchanged(array.account, lambda: source.generation)
@@ -61,18 +67,18 @@ def view_of(array: OpenArray, shown: BlockSource, contents: Contents, writing: W
         status=KeptWhileUnchanged(lambda: _status(array, contents), lambda: source.generation),
         map=KeptWhileUnchanged(lambda: _map(array), lambda: source.generation),
         xattrs=health,
-        layers=_layers(contents, mtime_ns, writing),
+        layers=_layers(contents, mtime_ns, writing, shown_as),
         writer=writable(shown, writing),
         lines=tuple(lines_about(contents)),
     )
 
 
-def _layers(contents: Contents, mtime_ns: int, writing: Writing | None) -> dict[str, Node]:
+def _layers(contents: Contents, mtime_ns: int, writing: Writing | None, shown_as: ShownAs | None) -> dict[str, Node]:
     """Return the folders of what lies on the array: partitions, volumes and files."""
     shown: dict[str, Node] = {}
 
     def image(source: BlockSource) -> FileNode:
-        return FileNode(source, mtime_ns, writer=writable(source, writing))
+        return FileNode(shown_as(source) if shown_as else source, mtime_ns, writer=writable(source, writing))
 
     if contents.partitions:
         images = {f"{name}.img": image(source) for name, source in contents.partitions.items()}
@@ -114,7 +120,7 @@ def shown_of(array: OpenArray, options: MountOptions) -> BlockSource:
     return ZeroFilled(source, lost_in)
 
 
-def overlay_of(array: OpenArray, shown: BlockSource, options: MountOptions) -> Overlay | None:
+def overlay_of(array: OpenArray, options: MountOptions) -> Overlay | None:
     """Open the layer that takes writes, where one was asked for.
 
     Raises:
@@ -124,7 +130,7 @@ def overlay_of(array: OpenArray, shown: BlockSource, options: MountOptions) -> O
         return None
     told = array.description
     protected = [image.describe_inode() for image in array.images.values()]
-    return Overlay(shown, options.overlay, f"{told.uuid} at {told.events}", protected)
+    return Overlay(array.source, options.overlay, f"{told.uuid} at {told.events}", protected)
 
 
 def _status(array: OpenArray, contents: Contents) -> bytes:

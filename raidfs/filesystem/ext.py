@@ -32,6 +32,7 @@ _LARGEST_VALUE = 1 << 16
 _MOST_TABLES = 4096
 _MOST_RECENT = 1024
 _EXTENT_HEADER = 12
+_SECTOR = 512
 
 
 class ExtReader:
@@ -69,9 +70,12 @@ class ExtReader:
             for at in range(0, run.length, size):
                 is_root = run.start + at == 0
                 block = self._directory_block(found, run.place + at, is_root) if run.place != UNKNOWN else None
-                names, bad = parse_names(block, dialect) if block is not None else ([], size)
+                if block is None:
+                    # what comes before the first lost sector can be read one name after the other
+                    block = self._up_to_loss(run.place + at) if run.place != UNKNOWN else b""
+                names, bad = parse_names(block, dialect)
                 entries += names
-                lost += bad
+                lost += bad + size - len(block)
         return Names(tuple(entries), lost)
 
     def expect(self, inodes: Sequence[int]) -> None:
@@ -204,6 +208,16 @@ class ExtReader:
             if n > 0:
                 raw[start : start + n] = self._device.read(place, n)
         return bytes(raw)
+
+    def _up_to_loss(self, place: int) -> bytes:
+        """Read a block of a directory up to the first sector that is lost; nothing of one that makes no sense."""
+        raw = b""
+        try:
+            for at in range(place, place + self._super.block_size, _SECTOR):
+                raw += self._device.read(at, _SECTOR)
+        except Unreadable:
+            return raw
+        return b""
 
     def _directory_block(self, inode: Inode, place: int, is_root: bool) -> bytes | None:
         """Read a block of a directory; None: it is lost, or its checksum is wrong.

@@ -129,7 +129,7 @@ class MountedTrees:
         """Return the bytes of a file."""
         tree, inside = await self._place(inode)
         at_hand = tree.open_at_once(inside)
-        return await self._ask(lambda: tree.open(inside)) if at_hand is None else at_hand
+        return await self._ask(lambda: tree.open_to_show(inside)) if at_hand is None else at_hand
 
     # ------------------------------------------------------------------------------------------------------ directories
 

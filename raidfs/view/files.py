@@ -51,15 +51,23 @@ WorthOf = Callable[[BlockSource, Extents], str]
 class FileTree:
     """One file system to be looked at. Thread-safe; what is not marked otherwise may block, and raise `Unreadable`."""
 
-    def __init__(self, remote: RemoteFileSystem, worth_of: WorthOf, writing: Writing | None = None) -> None:
+    def __init__(
+        self,
+        remote: RemoteFileSystem,
+        worth_of: WorthOf,
+        writing: Writing | None = None,
+        shown_as: Callable[[BlockSource], BlockSource] | None = None,
+    ) -> None:
         """Show what `remote` reads.
 
         Args:
             remote: the file system.
             worth_of: for `user.raidfs.health`.
+            shown_as: what the bytes of files are shown as when they are opened; None: as they are.
             writing: the layer that it lies on, where that can be written.
         """
         self._writing = writing
+        self._shown_as = shown_as
         self._remote = remote
         self._worth_of = worth_of
         self._lock = threading.Lock()
@@ -198,8 +206,15 @@ class FileTree:
             return ThroughReader(self._remote, inode, told.size)
         return bytes_of(contents, told.size, self.source)
 
+    def open_to_show(self, inode: int) -> BlockSource:
+        """Return the bytes of a file as they are shown."""
+        source = self.open(inode)
+        return source if self._shown_as is None else self._shown_as(source)
+
     def open_at_once(self, inode: int) -> BlockSource | None:
-        """Return the bytes of a file if that needs no waiting."""
+        """Return the bytes of a file as they are shown if that needs no waiting."""
+        if self._shown_as is not None:
+            return None
         record = self._records.get(inode)
         if record is None or record.attributes is None or record.contents is None or inode & _MARKED:
             return None

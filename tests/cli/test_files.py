@@ -27,7 +27,7 @@ from raidfs.extents import Extents
 from raidfs.view.files import FileTree, is_mark
 from raidfs.view.walk import PAGE
 from tests.cli.mounting import mounted
-from tests.support.arrays import mirrored
+from tests.support.arrays import DATA_OFFSET, mirrored
 from tests.support.damaged import write_map
 from tests.support.filesystems import make
 from tests.support.golden import Case, cases_here, fingerprints, golden_case
@@ -244,3 +244,32 @@ def test_without_a_file_system_there_is_nothing_to_list(tmp_path: Path, capsys: 
     image.write_bytes(bytes(4 << 20))
     assert main(["files", *map(str, mirrored(image, tmp_path))]) == 1
     assert "no file system that raidfs can read" in capsys.readouterr().out
+
+
+@pytest.mark.fuse
+def test_zeros_for_lost_data_are_no_zeros_for_metadata(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "folder").mkdir(parents=True)
+    for number in range(40):
+        (tree / "folder" / f"{number:02}").write_bytes(b"%02d" % number * 8192)
+    image = make(tmp_path / "image", 8 << 20, "mkfs.ext4", "-q", "-b", "4096", "-d", str(tree))
+    members = mirrored(image, tmp_path)
+    raw = image.read_bytes()
+    blocks = [raw[at : at + 4096] for at in range(0, len(raw), 4096)]
+    names = [b"%02d" % number for number in range(40)]
+    data = [4096 * blocks.index(name * 2048) for name in names]
+    directory = 4096 * next(n for n, each in enumerate(blocks) if each[8:9] == b"." and all(x in each for x in names))
+    lost = Extents([(place + DATA_OFFSET, place + DATA_OFFSET + 512) for place in (*data, directory + 1024)])
+    words = []
+    for member in members:
+        write_map(tmp_path / f"{member.name}.map", member.stat().st_size, lost)
+        words += ["--mapfile", f"{member}={tmp_path / f'{member.name}.map'}"]
+    with mounted(tmp_path / "mnt", members, *words, "-o", "zero") as mount:
+        folder = mount.path / "files" / "folder"
+        listed = set(os.listdir(folder))
+        assert len(listed) == 40  # all but the last name, and one for what is lost
+        for name in listed - {"raidfs-lost-names"}:
+            assert (folder / name).read_bytes() == bytes(512) + name.encode() * (8192 - 256)
+        assert "raidfs-lost-names" in listed
+        with pytest.raises(OSError, match="Input/output error"):
+            (folder / "raidfs-lost-names").read_bytes()
