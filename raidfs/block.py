@@ -54,6 +54,19 @@ class Watchable(Protocol):
         """Raise `SourceChanged` when it is not."""
 
 
+@runtime_checkable
+class NowaitSource(Protocol):
+    """A block source that can also try to read at once."""
+
+    def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
+        """Fill all of `out` from `offset` [bytes of the source] without ever blocking.
+
+        Returns:
+            True where `out` is filled with served data; False where it would block or holds anything unusual: `out` is
+            undefined then, and `read_into` has the answer.
+        """
+
+
 class MemorySource:
     """A `BlockSource` over bytes in memory, with losses as told."""
 

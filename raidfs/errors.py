@@ -16,7 +16,12 @@
      +- AssemblyError               the claims do not give one array
      |   +- AmbiguousArray          several arrays; carries the choices
      |   +- InconsistentDescription the description contradicts itself
+     +- ViewError                   a layer on the array cannot be built
+     |   +- WrongPassphrase         it is encrypted, and this does not open it
      +- GeometryError               an impossible or unknown shape
+     +- Unreadable                  something of a file system cannot be had
+     |   +- Lost                    the blocks that would tell are lost
+     |   +- Damaged                 they can be read, and make no sense
      +- OutputError                 what we were asked to write cannot be written
      +- MountError                  the mount cannot be made or ended
      +- UsageError                  the command line does not make sense
@@ -103,6 +108,26 @@ class InconsistentDescription(AssemblyError):
 
 class GeometryError(RaidfsError):
     """A shape is impossible (overlapping cells) or unknown to raidfs."""
+
+
+class Unreadable(RaidfsError):
+    """Something of a file system cannot be had; says what, and why."""
+
+
+class Lost(Unreadable):
+    """The blocks of a file system that would tell are lost."""
+
+
+class Damaged(Unreadable):
+    """The blocks of a file system that would tell can be read, and make no sense."""
+
+
+class ViewError(RaidfsError):
+    """A layer on the array (a volume, a file system) cannot be built."""
+
+
+class WrongPassphrase(ViewError):
+    """A volume is encrypted, and the passphrase or key file that was given does not open it."""
 
 
 class OutputError(RaidfsError):

@@ -47,13 +47,18 @@ class Partition:
     Attributes:
         number: as Linux counts it; two tables may have different partitions of one number.
         start, size: [bytes of the source]; within the source.
-        is_cut: the table has it end behind the end of the source; `size` is what is there.
+        missing: how much of it, beside `size`, would lie behind the end of the source, as the table has it [bytes].
     """
 
     number: int
     start: int
     size: int
-    is_cut: bool = False
+    missing: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the table has it end behind the end of the source."""
+        return self.missing > 0
 
 
 @dataclass
@@ -113,7 +118,8 @@ def _reaches_out(source: BlockSource, partition: Partition) -> bool:
 
 
 def _cut(source: BlockSource, partition: Partition) -> Partition:
-    return replace(partition, size=source.size - partition.start, is_cut=True)
+    size = source.size - partition.start
+    return replace(partition, size=size, missing=partition.size - size)
 
 
 def _note_what_is_cut(source: BlockSource, reading: _Reading) -> _Reading:

@@ -19,6 +19,7 @@ GROUND = "errors units extents block linear finding partition"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND.split(), GROUND),
     "output": "errors units",
+    "overlay": GROUND,
     "signals": "",
     "image": GROUND,
     "superblock": GROUND,
@@ -29,8 +30,10 @@ MAY_IMPORT = {
     "engine": f"{GROUND} array geometry erasure kernels",
     "replay": f"{GROUND} image.patched array geometry erasure superblock.journal superblock.ppl superblock.claim",
     "evidence": f"{GROUND} array erasure geometry superblock.crc32c",
-    "view": GROUND,
-    "fuse": f"{GROUND} view signals",
+    "filesystem": f"{GROUND} superblock.crc32c",
+    "view": f"{GROUND} filesystem",
+    "fuse": f"{GROUND} view filesystem.entry filesystem.remote signals",
+    "volume": GROUND,
     "report": f"{GROUND} array geometry image.ddrescue image.digest engine.account engine.chart engine.copies "
     "engine.damage engine.grade engine.health engine.mirror_compare engine.odd_copies engine.seam engine.verify",
     "__init__": "",
@@ -38,12 +41,20 @@ MAY_IMPORT = {
 }
 """Package or module -> what of raidfs it may import; `cli` may import everything, and nothing may import `cli`."""
 
-ONLY_IN = {"numba": "kernels", "trio": "fuse", "pyfuse3": "fuse", "click": "cli", "rich": "cli"}
+ONLY_IN = {
+    "numba": "kernels",
+    "trio": "fuse",
+    "pyfuse3": "fuse",
+    "click": "cli",
+    "rich": "cli",
+    "cryptography": "volume",
+}
 """Third-party package -> the only package of raidfs that knows it."""
 
 WRITERS = {
     "output": "the image that `export` was asked to write, its map, and the read errors that were to be kept",
     "fuse/mountpoint": "/dev/fuse, to see that it can be used",
+    "overlay": "what is written to an array, in place of its members",
     "cli/daemon": "/dev/null, in place of the daemon's terminal",
     "fuse/operations": "nothing: it refuses whoever asks for this",
 }

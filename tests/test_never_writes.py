@@ -71,6 +71,10 @@ def trace_verify(folder: Path, members: list[Path]) -> Trace:
     return trace(folder, members, *RAIDFS, "verify", "--state", folder / "state", *members)
 
 
+def trace_files(folder: Path, members: list[Path]) -> Trace:
+    return trace(folder, members, *RAIDFS, "files", *members)
+
+
 def trace_needs(folder: Path, members: list[Path]) -> Trace:
     """Trace it where there is something to be asked for."""
     half = folder / "half.map"
@@ -85,6 +89,7 @@ TRACED: dict[str, Callable[[Path, list[Path]], Trace]] = {
     "examine": trace_examine,
     "explain": trace_explain,
     "export": trace_export,
+    "files": trace_files,
     "mount": trace_mount,
     "needs": trace_needs,
     "umount": trace_umount,

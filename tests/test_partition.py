@@ -93,7 +93,7 @@ def test_of_two_damaged_tables_the_first_is_used_and_both_are_named() -> None:
 def test_a_partition_behind_the_end_is_named() -> None:
     disk = gpt_disk([Slice(100, 200), Slice(400, 1000), Slice(1300, 10)], 2000)[: 1200 * 512]
     partitions, _ = read_partitions(MemorySource(disk), "sda")
-    assert partitions == (Partition(1, 100 * 512, 200 * 512), Partition(2, 400 * 512, 800 * 512, is_cut=True))
+    assert partitions == (Partition(1, 100 * 512, 200 * 512), Partition(2, 400 * 512, 800 * 512, missing=200 * 512))
     assert "partition 2 ends at byte 716800, behind the end of the image (614400 bytes)" in said(disk)[0]
     assert "partition 3 ends" in said(disk)[1]
 

@@ -16,13 +16,14 @@ from raidfs import __version__
 from raidfs.cli.examine import examine
 from raidfs.cli.explain import explain
 from raidfs.cli.export import export
+from raidfs.cli.files import files
 from raidfs.cli.mount import mount
 from raidfs.cli.needs import needs
 from raidfs.cli.umount import umount
 from raidfs.cli.verify import verify
 from raidfs.errors import AmbiguousArray, RaidfsError, UsageError
 
-COMMANDS: tuple[click.Command, ...] = (examine, mount, umount, export, verify, explain, needs)
+COMMANDS: tuple[click.Command, ...] = (examine, mount, umount, files, export, verify, explain, needs)
 """All commands, in the order of the help: look first, then mount, then the rest."""
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)

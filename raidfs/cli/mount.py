@@ -5,23 +5,30 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from logging.handlers import SysLogHandler
 from typing import Any
 
 import click
 
+from raidfs.block import BlockSource
+from raidfs.cli.contents import Contents, KeyOf, contents_of, nobody, worth_in
 from raidfs.cli.daemon import Announce, run_in_background
+from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.session import ANOTHER, OpenArray, open_array, open_every_array
-from raidfs.cli.showing import folder_names, ready_text, view_of
+from raidfs.cli.showing import folder_names, overlay_of, ready_text, shown_of, view_of
 from raidfs.engine.health import Policy
 from raidfs.errors import OutputError, UsageError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint
 from raidfs.fuse.options import KNOWN, MountOptions, parse_options
 from raidfs.report.text import sentence
 from raidfs.view.build import ArrayView, build_forest, build_tree
+from raidfs.view.filled import in_place_of
 from raidfs.view.howto import Reader
 from raidfs.view.node import Directory
+from raidfs.view.writable import Writing
 
 _SYSLOG = "/dev/log"
 
@@ -31,6 +38,7 @@ _SYSLOG = "/dev/log"
 @click.option("--all", "every", is_flag=True, help="Mount every array that the members hold, each in arrays/NAME.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C ends the mount.")
 @click.option("-o", "words", metavar="OPTIONS", multiple=True, help=f"Mount options: {', '.join(KNOWN)}.")
+@key_options
 @click.option("-v", "--verbose", is_flag=True, help="With -f: say what happens.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def mount(
@@ -38,6 +46,8 @@ def mount(
     every: bool,
     foreground: bool,
     words: tuple[str, ...],
+    ask: bool,
+    key_file: str | None,
     verbose: bool,
     quiet: bool,
     **shared: Any,
@@ -50,9 +60,14 @@ def mount(
         raise UsageError("--all mounts every array, and --uuid names one: give one of the two")
     paths, mountpoint = split_last(members, "mountpoint", shared["array"])
     options = parse_options(words)
+    if options.zero and options.overlay is not None:
+        raise UsageError("-o zero and -o overlay=FILE: what writes to an image must not take lost bytes for zeros")
+    if every and options.overlay is not None:
+        raise UsageError("-o overlay=FILE is for one array: choose it with --uuid instead of --all")
     check_mountpoint(mountpoint)
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
+    keys = key_of(ask, key_file)
     policy = Policy(doubtful=options.doubtful, strict=options.strict, check=options.check)
     chosen = options_of(shared, policy)
     opened = (open_every_array if every else open_array)(expand_folders(paths, chosen.patience), chosen)
@@ -67,12 +82,12 @@ def mount(
 
         if foreground:
             logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="raidfs: %(message)s")
-            serve_arrays(arrays, mountpoint, options, say, every=every)
+            serve_arrays(arrays, mountpoint, options, say, keys, every=every)
         else:
 
             def body(announce: Announce) -> None:
                 _log_to_syslog()
-                serve_arrays(arrays, mountpoint, options, announce, every=every)
+                serve_arrays(arrays, mountpoint, options, announce, keys, every=every)
 
             say(run_in_background(body))
 
@@ -86,7 +101,13 @@ def _log_to_syslog() -> None:
 
 
 def serve_arrays(
-    arrays: Sequence[OpenArray], mountpoint: str, options: MountOptions, announce: Announce, *, every: bool
+    arrays: Sequence[OpenArray],
+    mountpoint: str,
+    options: MountOptions,
+    announce: Announce,
+    keys: KeyOf = nobody,
+    *,
+    every: bool,
 ) -> None:
     """Mount open arrays and serve them until they are unmounted.
 
@@ -95,6 +116,7 @@ def serve_arrays(
         mountpoint: absolute.
         options: of the mount.
         announce: gets the text for the user once the tree can be read.
+        keys: gives passphrases.
         every: each array in a folder of its own, below `arrays`.
     """
     # loads the event loop and libfuse: not before it is sure that they are needed, and only in the process that serves
@@ -104,11 +126,15 @@ def serve_arrays(
     names = folder_names([array.description for array in arrays])
     places = [f"{mountpoint}/arrays/{name}" for name in names] if every else [mountpoint]
     views: list[ArrayView] = []
+    found: list[Contents] = []
+    stack = ExitStack()
 
     def prepare() -> Directory:
         for array in arrays:
             array.source.warm_up()
-            views.append(view_of(array, options))
+            view, contents = _looked_at(array, options, keys, stack)
+            views.append(view)
+            found.append(contents)
         trees = [
             build_tree(view, place, reader, mountpoint if every else None)
             for view, place in zip(views, places, strict=True)
@@ -117,16 +143,39 @@ def serve_arrays(
 
     def ready() -> None:
         told = [
-            ready_text(*each, reader, mountpoint if every else None) for each in zip(arrays, views, places, strict=True)
+            ready_text(*each, reader, mountpoint if every else None)
+            for each in zip(arrays, views, found, places, strict=True)
         ]
         left_out = [sentence(each) for each in arrays[0].findings if each.subject == ANOTHER]
         announce("\n".join([*told, *left_out]))
 
-    try:
-        serve(prepare, mountpoint, options, ready)
-    finally:
+    with stack:
         for array in arrays:
-            _keep_learned(array)
+            stack.callback(_keep_learned, array)
+        serve(prepare, mountpoint, options, ready)
+
+
+def _looked_at(array: OpenArray, options: MountOptions, keys: KeyOf, stack: ExitStack) -> tuple[ArrayView, Contents]:
+    """Find out what lies on an array, with the layer that takes writes over it; what is opened is left to `stack`."""
+    below: BlockSource = array.source
+    shown, writing, shown_as = shown_of(array, options), None, None
+    overlay = overlay_of(array, options)
+    if overlay is not None:
+        stack.callback(overlay.close)
+        below, shown, writing = overlay, overlay, Writing(overlay)
+    if shown is not below:
+        # what is lost must not look like zeros to whoever reads metadata
+        shown_as = partial(in_place_of, one=below, other=shown)
+    contents = contents_of(
+        below,
+        worth_in(array, below),
+        replay_journals=not options.noreplay,
+        key_of=keys,
+        writing=writing,
+        shown_as=shown_as,
+    )
+    stack.callback(contents.close)
+    return view_of(array, shown, contents, writing, shown_as), contents
 
 
 def _keep_learned(array: OpenArray) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
+from raidfs.cli.contents import Contents, ShownAs
 from raidfs.cli.session import OpenArray
 from raidfs.engine.account import extents_with
 from raidfs.engine.health import Health
 from raidfs.extents import Extents
+from raidfs.finding import Severity
 from raidfs.fuse.options import MountOptions
+from raidfs.overlay import Overlay
 from raidfs.report.facts import gather
 from raidfs.report.json import render_json
 from raidfs.report.map import map_lines, unknown_map
@@ -20,8 +24,8 @@ from raidfs.units import format_size
 from raidfs.view.build import ArrayView
 from raidfs.view.filled import ZeroFilled
 from raidfs.view.howto import Reader, guide
-from raidfs.view.node import KeptWhileUnchanged
-from raidfs.view.probe import probe
+from raidfs.view.node import Directory, FileNode, KeptWhileUnchanged, Node, TreeNode
+from raidfs.view.writable import Writing, writable
 
 _MOST_MAP_LINES = 250_000
 """A longer array.map is not made: it would cost the mount more memory than everything else."""
@@ -39,8 +43,14 @@ def folder_names(arrays: Sequence[ArrayDescription]) -> list[str]:
     return [name if alone else more for name, more, alone in zip(safe, longer, unlike, strict=True)]
 
 
-def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
-    """Return what the mount shows of an open array."""
+def view_of(
+    array: OpenArray,
+    shown: BlockSource,
+    contents: Contents,
+    writing: Writing | None = None,
+    shown_as: ShownAs | None = None,
+) -> ArrayView:
+    """Return what the mount shows of an open array: its bytes, and what was found on them."""
     source = array.source
     account = KeptWhileUnchanged(array.account, lambda: source.generation)
 
@@ -48,19 +58,57 @@ def view_of(array: OpenArray, options: MountOptions) -> ArrayView:
         now = account()
         return {"user.raidfs.health": now.worst.word.encode(), "user.raidfs.lost_bytes": str(now.lost).encode()}
 
-    shown = _shown(array, options)
+    mtime_ns = array.description.updated * 1000
     return ArrayView(
         title=title_of(array),
         source=shown,
-        contents=probe(shown),
-        mtime_ns=array.description.updated * 1000,
-        status=KeptWhileUnchanged(lambda: _status(array), lambda: source.generation),
+        contents=contents.whole,
+        mtime_ns=mtime_ns,
+        status=KeptWhileUnchanged(lambda: _status(array, contents), lambda: source.generation),
         map=KeptWhileUnchanged(lambda: _map(array), lambda: source.generation),
         xattrs=health,
+        layers=_layers(contents, mtime_ns, writing, shown_as),
+        writer=writable(shown, writing),
+        lines=tuple(lines_about(contents)),
     )
 
 
-def _shown(array: OpenArray, options: MountOptions) -> BlockSource:
+def _layers(contents: Contents, mtime_ns: int, writing: Writing | None, shown_as: ShownAs | None) -> dict[str, Node]:
+    """Return the folders of what lies on the array: partitions, volumes and files."""
+    shown: dict[str, Node] = {}
+
+    def image(source: BlockSource) -> FileNode:
+        return FileNode(shown_as(source) if shown_as else source, mtime_ns, writer=writable(source, writing))
+
+    if contents.partitions:
+        images = {f"{name}.img": image(source) for name, source in contents.partitions.items()}
+        shown["partitions"] = Directory(images, mtime_ns)
+    groups: dict[str, dict[str, Node]] = {}
+    for name, source in contents.volumes.items():
+        group, _, volume = name.partition("/")
+        groups.setdefault(group, {})[f"{volume}.img"] = image(source)
+    if groups:
+        shown["volumes"] = Directory({name: Directory(each, mtime_ns) for name, each in groups.items()}, mtime_ns)
+    trees: dict[str, Node] = {each.name: TreeNode(each.tree, mtime_ns) for each in contents.file_systems}
+    if trees:
+        shown["files"] = next(iter(trees.values())) if len(trees) == 1 else Directory(trees, mtime_ns)
+    return shown
+
+
+def lines_about(contents: Contents) -> Iterator[str]:
+    """Yield what lies in `files/`, and what could not be shown there."""
+    several = len(contents.file_systems) > 1
+    for each in contents.file_systems:
+        yield f"files/{each.name if several else '':<6} {each.meaning}."
+        if each.has_dirty_log:
+            yield f"             {_DIRTY_LOG}"
+    yield from (finding.message for finding in contents.findings if finding.severity > Severity.NOTE)
+
+
+_DIRTY_LOG = "Its log was not replayed; the kernel does that on a writable overlay: mount with -o overlay=FILE."
+
+
+def shown_of(array: OpenArray, options: MountOptions) -> BlockSource:
     """Return the array's bytes, with zeros for what is lost where that was asked for."""
     source = array.source
     if not options.zero:
@@ -72,8 +120,22 @@ def _shown(array: OpenArray, options: MountOptions) -> BlockSource:
     return ZeroFilled(source, lost_in)
 
 
-def _status(array: OpenArray) -> bytes:
-    return render_json(gather(array.description, array.account(), array.findings, array.damage)).encode()
+def overlay_of(array: OpenArray, options: MountOptions) -> Overlay | None:
+    """Open the layer that takes writes, where one was asked for.
+
+    Raises:
+        OutputError: the file cannot be used for that.
+    """
+    if options.overlay is None:
+        return None
+    told = array.description
+    protected = [image.describe_inode() for image in array.images.values()]
+    return Overlay(array.source, options.overlay, f"{told.uuid} at {told.events}", protected)
+
+
+def _status(array: OpenArray, contents: Contents) -> bytes:
+    findings = (*array.findings, *contents.findings)
+    return render_json(gather(array.description, array.account(), findings, array.damage)).encode()
 
 
 def _map(array: OpenArray) -> bytes:
@@ -93,11 +155,16 @@ def title_of(array: OpenArray) -> str:
     return f"{shape.level.title} array of {shape.raid_disks} members{name}"
 
 
-def ready_text(array: OpenArray, view: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> str:
+def ready_text(
+    array: OpenArray, view: ArrayView, contents: Contents, folder: str, reader: Reader, mountpoint: str | None = None
+) -> str:
     """Return what is told once the tree can be read."""
     size = format_size(view.source.size)
     lines = [f"{title_of(array)}, {size}, is at {folder}/array.img: {view.contents.meaning}."]
     lines += _damage_lines(array)
+    lines += view.lines
+    if contents.file_systems:
+        lines += ["To copy the files out:", f"    cp -a {shlex.quote(folder)}/files /safe/place"]
     lines += guide(view.contents, folder, reader, mountpoint).lines()
     return "\n".join(lines)
 

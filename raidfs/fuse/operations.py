@@ -31,8 +31,11 @@ from pyfuse3 import (
 from raidfs.fuse.mountpoint import PID_XATTR
 from raidfs.fuse.options import MountOptions
 from raidfs.fuse.reading import OpenSource, Reading, opened
+from raidfs.fuse.trees import MountedTrees
 from raidfs.units import SECTOR
-from raidfs.view.node import Directory, FileNode, Node, TextNode, mode_of
+from raidfs.view.files import FileTree
+from raidfs.view.node import Directory, FileNode, Node, TextNode, TreeNode, mode_of
+from raidfs.view.writable import WritableImage
 
 _FOREVER = 86400.0
 """Seconds for which the kernel may keep what never changes."""
@@ -54,18 +57,24 @@ class TreeOperations(pyfuse3.Operations):
     def __init__(self, root: Directory, options: MountOptions) -> None:
         """Number the nodes of `root`; nothing is read or rendered yet."""
         super().__init__()
-        self._nodes: dict[int, Node] = {}
+        self._nodes: dict[int, Directory | FileNode | TextNode] = {}
+        self._roots: list[FileTree] = []
         self._entries: dict[int, dict[bytes, InodeT]] = {}
         self._parents: dict[int, InodeT] = {}
         self._number(root, itertools.count(pyfuse3.ROOT_INODE), pyfuse3.ROOT_INODE)
         self._options = options
         self._owner = options.owner
         self._reading = Reading()
+        self._trees = MountedTrees(self._roots, options, self._reading)
         self._handles = itertools.count(1)
         self._files: dict[int, OpenSource] = {}
+        self._writers: dict[int, WritableImage] = {}
         self._texts: dict[int, memoryview] = {}
 
     def _number(self, node: Node, inodes: Iterator[int], parent: InodeT) -> InodeT:
+        if isinstance(node, TreeNode):
+            self._roots.append(node.tree)
+            return MountedTrees.root_of(len(self._roots))
         inode = InodeT(next(inodes))
         self._nodes[inode], self._parents[inode] = node, parent
         if isinstance(node, Directory):
@@ -77,6 +86,8 @@ class TreeOperations(pyfuse3.Operations):
 
     async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
         """Find an entry of a directory."""
+        if self._trees.owns(parent_inode):
+            return await self._trees.lookup(parent_inode, name)
         if name == b".":
             return await self.getattr(parent_inode, ctx)
         if name == b"..":
@@ -87,16 +98,18 @@ class TreeOperations(pyfuse3.Operations):
         return await self.getattr(inode, ctx)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
-        """Do nothing: inodes live as long as the mount."""
+        """Do nothing: inodes live as long as the mount, and those of files are nothing but numbers."""
 
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         """Return the attributes of a node."""
+        if self._trees.owns(inode):
+            return await self._trees.getattr(inode)
         node = self._node(inode)
         if isinstance(node, TextNode):
             return self._attributes(inode, len(await self._reading.in_thread(node.render)))
         return self._attributes(inode, node.source.size if isinstance(node, FileNode) else 0)
 
-    def _node(self, inode: InodeT) -> Node:
+    def _node(self, inode: InodeT) -> Directory | FileNode | TextNode:
         try:
             return self._nodes[inode]
         except KeyError:
@@ -122,6 +135,8 @@ class TreeOperations(pyfuse3.Operations):
 
     async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
         """Return an extended attribute; the node is asked for names of ours only."""
+        if self._trees.owns(inode):
+            return await self._trees.getxattr(inode, name)
         if name.startswith(b"user.raidfs."):
             value = (await self._xattrs(inode)).get(os.fsdecode(name))
             if value is not None:
@@ -130,6 +145,8 @@ class TreeOperations(pyfuse3.Operations):
 
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
         """Name the extended attributes."""
+        if self._trees.owns(inode):
+            return await self._trees.listxattr(inode)
         return [XAttrNameT(os.fsencode(name)) for name in await self._xattrs(inode)]
 
     async def _xattrs(self, inode: InodeT) -> Mapping[str, bytes]:
@@ -137,8 +154,8 @@ class TreeOperations(pyfuse3.Operations):
         return {**xattrs, PID_XATTR: str(os.getpid()).encode()} if inode == pyfuse3.ROOT_INODE else xattrs
 
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
-        """Grant everything but writing (the kernel has checked the permissions)."""
-        if mode & os.W_OK:
+        """Grant everything but writing, and that where it is possible (the kernel has checked the permissions)."""
+        if mode & os.W_OK and not self._takes_writes(inode):
             raise FUSEError(errno.EROFS)
         return True
 
@@ -156,15 +173,26 @@ class TreeOperations(pyfuse3.Operations):
     # ------------------------------------------------------------------------------------------------------ directories
 
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
-        """Open a directory; its handle is its inode."""
+        """Open a directory; its handle is its inode, or one of the trees'."""
+        if self._trees.owns(inode):
+            return await self._trees.opendir(inode)
         if inode not in self._entries:
             raise FUSEError(errno.ENOTDIR)
         return FileHandleT(inode)
 
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         """List a directory from its entry number `start_id` on."""
+        if self._trees.owns(fh):
+            await self._trees.readdir(fh, start_id, token)
+            return
         for position, (name, inode) in enumerate(self._entries[fh].items()):
             if position < start_id:
+                continue
+            if self._trees.owns(inode):
+                # that of a root may take a while, or fail: then the kernel asks when somebody wants to know
+                attributes = self._trees.unknown_root(inode)
+                if not pyfuse3.readdir_reply(token, FileNameT(name), attributes, position + 1):
+                    return
                 continue
             node = self._nodes[inode]
             # the size of a text is asked for again before it is shown, so a listing need not render it
@@ -174,6 +202,7 @@ class TreeOperations(pyfuse3.Operations):
 
     async def releasedir(self, fh: FileHandleT) -> None:
         """Close a directory."""
+        self._trees.releasedir(fh)
 
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
         """Do nothing: there is nothing to write."""
@@ -182,18 +211,41 @@ class TreeOperations(pyfuse3.Operations):
 
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         """Open a file for reading; a text is rendered now, and stays as it is for this handle."""
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+        writes = flags & os.O_ACCMODE != os.O_RDONLY
+        if flags & os.O_TRUNC or (writes and not self._takes_writes(inode)):
             raise FUSEError(errno.EROFS)
+        handle = FileHandleT(next(self._handles))
+        if self._trees.owns(inode):
+            self._files[handle] = opened(await self._trees.open(inode))
+            return FileInfo(fh=handle, direct_io=False, keep_cache=True)
         node = self._node(inode)
         if isinstance(node, Directory):
             raise FUSEError(errno.EISDIR)
-        handle = FileHandleT(next(self._handles))
         if isinstance(node, TextNode):
             self._texts[handle] = memoryview(await self._reading.in_thread(node.render))
             # read by what it holds, not by the size that was true when the kernel asked
             return FileInfo(fh=handle, direct_io=True, keep_cache=False)
         self._files[handle] = opened(node.source)
+        if node.writer is not None:
+            self._writers[handle] = node.writer
+            # several images may be of the same bytes: none of them may be kept by the kernel
+            return FileInfo(fh=handle, direct_io=True, keep_cache=False)
         return FileInfo(fh=handle, direct_io=self._options.direct_io, keep_cache=True)
+
+    def _takes_writes(self, inode: InodeT) -> bool:
+        node = self._nodes.get(inode)
+        return isinstance(node, FileNode) and node.writer is not None
+
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        """Write to an image, which cannot grow."""
+        writer, file = self._writers.get(fh), self._files.get(fh)
+        if writer is None or file is None:
+            raise FUSEError(errno.EROFS)
+        data = memoryview(buf)[: max(0, file.size - off)]
+        if buf and not data:
+            raise FUSEError(errno.ENOSPC)
+        await self._reading.written(lambda: writer.write(off, data))
+        return len(data)
 
     async def read(  # type: ignore[override]  # declared to return bytes, sends any buffer without a copy
         self, fh: FileHandleT, off: int, size: int
@@ -205,18 +257,26 @@ class TreeOperations(pyfuse3.Operations):
         return await self._reading.read(file, off, size)
 
     async def release(self, fh: FileHandleT) -> None:
-        """Close a file."""
+        """Close a file; what was written to it is made to last."""
+        writer = self._writers.pop(fh, None)
+        if writer is not None:
+            await self._reading.written(writer.flush)
         self._files.pop(fh, None)
         self._texts.pop(fh, None)
 
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        """Do nothing: there is nothing to write."""
+        """Make what was written last; of what cannot be written there is nothing to do."""
+        writer = self._writers.get(fh)
+        if writer is not None:
+            await self._reading.written(writer.flush)
 
     # ------------------------------------------------------------------------------------ what is not there, or writes
 
-    async def readlink(self, inode: InodeT, ctx: RequestContext) -> NoReturn:
-        """Refuse: there are no symbolic links."""
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
+        """Return where a symbolic link leads; there are none but in file systems."""
+        if self._trees.owns(inode):
+            return FileNameT(await self._trees.readlink(inode))
         raise FUSEError(errno.EINVAL)
 
     setattr = mknod = mkdir = unlink = rmdir = symlink = rename = link = _REFUSE
-    write = create = setxattr = removexattr = _REFUSE
+    create = setxattr = removexattr = _REFUSE

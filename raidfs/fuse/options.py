@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from raidfs.errors import UsageError
 
@@ -28,10 +29,12 @@ class MountOptions:
         zero: serve lost bytes as zeros instead of failing.
         strict: withhold unproven bytes.
         check: compare every row with its parity before it is served.
+        noreplay: show file systems as they lie on the array, without replaying their journals.
         direct_io: bypass the page cache for array.img.
         allow_other: let other users, root included, reach the mount.
         uid: owner of everything in the tree.
         gid: group of everything in the tree.
+        overlay: file that takes what is written to images; None: nothing can be written.
         kernel_flags: flags handed to the kernel as they are.
     """
 
@@ -39,10 +42,12 @@ class MountOptions:
     zero: bool = False
     strict: bool = False
     check: bool = False
+    noreplay: bool = False
     direct_io: bool = False
     allow_other: bool = False
     uid: int | None = None
     gid: int | None = None
+    overlay: str | None = None
     kernel_flags: frozenset[str] = frozenset()
 
     @property
@@ -51,9 +56,9 @@ class MountOptions:
         return (os.getuid() if self.uid is None else self.uid, os.getgid() if self.gid is None else self.gid)
 
 
-_SWITCHES = ("doubtful", "zero", "strict", "check", "direct_io", "allow_other")
+_SWITCHES = ("doubtful", "zero", "strict", "check", "noreplay", "direct_io", "allow_other")
 _NUMBERS = ("uid", "gid")
-KNOWN = (*_SWITCHES, "uid=N", "gid=N", "ro", "noatime", "nosuid", "nodev", "noexec")
+KNOWN = (*_SWITCHES, "overlay=FILE", "uid=N", "gid=N", "ro", "noatime", "nosuid", "nodev", "noexec")
 """The options worth naming in a message or a help text."""
 
 
@@ -79,19 +84,23 @@ def _with(options: MountOptions, word: str) -> MountOptions:
         return replace(options, uid=number) if name == "uid" else replace(options, gid=number)
     if word in _SWITCHES:
         return _switched_on(options, word)
+    if name == "overlay" and value:
+        return replace(options, overlay=os.path.abspath(value))
     if word in _KERNEL_FLAGS:
         return replace(options, kernel_flags=options.kernel_flags | {word})
     if word in _NO_MEANING or word.startswith(_FSTAB_PREFIXES):
         return options
     if word == "rw":
-        raise UsageError("-o rw is not possible: raidfs never writes; everything in the mount is read-only")
+        raise UsageError(
+            "-o rw is not possible: members are never written; with -o overlay=FILE writes to images go to a file"
+        )
     raise UsageError(f"-o {word} is not known to raidfs; known are {', '.join(KNOWN)}")
 
 
 def _switched_on(options: MountOptions, name: str) -> MountOptions:
     """Return the options with one switch on."""
-    switches = {switch: getattr(options, switch) or switch == name for switch in _SWITCHES}
-    return MountOptions(**switches, uid=options.uid, gid=options.gid, kernel_flags=options.kernel_flags)
+    change: dict[str, Any] = {name: True}
+    return replace(options, **change)
 
 
 def _number(name: str, value: str) -> int:
@@ -103,5 +112,8 @@ def _number(name: str, value: str) -> int:
 
 def fuse_options(options: MountOptions) -> set[str]:
     """Return the words for libfuse."""
-    words = {"ro", "fsname=raidfs", "subtype=raidfs", "default_permissions", *options.kernel_flags}
-    return words | {"allow_other"} if options.allow_other else words
+    words = {"fsname=raidfs", "subtype=raidfs", *options.kernel_flags}
+    if options.overlay is None:
+        words.add("ro")
+    # alone, whoever mounts may read the image anyway: so no file in it is closed to them, whoever owned it
+    return words | {"allow_other", "default_permissions"} if options.allow_other else words

@@ -12,14 +12,14 @@ import logging
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import trio
 from numpy.typing import NDArray
 from pyfuse3 import FUSEError
 
-from raidfs.block import BlockSource, one_request
+from raidfs.block import BlockSource, NowaitSource, one_request
 from raidfs.errors import RaidfsError
 from raidfs.extents import Extents
 
@@ -45,19 +45,6 @@ _FAULTS = (
     ValueError,
 )
 _Result = TypeVar("_Result")
-
-
-@runtime_checkable
-class NowaitSource(Protocol):
-    """A block source that can also try to read at once."""
-
-    def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
-        """Fill all of `out` from `offset` [bytes of the source] without ever blocking.
-
-        Returns:
-            True where `out` is filled with served data; False where it would block or holds anything unusual: `out` is
-            undefined then, and `read_into` has the answer.
-        """
 
 
 @dataclass(frozen=True)
@@ -129,14 +116,28 @@ class Reading:
             raise FUSEError(failure)
         return buffer.view[:length]
 
-    async def in_thread(self, function: Callable[[], _Result]) -> _Result:
-        """Call what may take a while.
+    async def in_thread(self, function: Callable[[], _Result], limiter: trio.CapacityLimiter | None = None) -> _Result:
+        """Call what may take a while, in one of the threads of `limiter`.
 
         Raises:
             FUSEError: it failed.
         """
         try:
-            return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(function, limiter=limiter, abandon_on_cancel=True)
+        except _FAULTS as fault:
+            self._fail(fault)
+
+    async def written(self, write: Callable[[], None]) -> None:
+        """Write in a thread.
+
+        Raises:
+            FUSEError: it failed; a full disk is told as such.
+        """
+        try:
+            await trio.to_thread.run_sync(write)
+        except OSError as fault:
+            log.error("%s", fault)
+            raise FUSEError(fault.errno or errno.EIO) from fault
         except _FAULTS as fault:
             self._fail(fault)
 

@@ -18,7 +18,8 @@ from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.standing import cells_of, pieces
 from raidfs.geometry.zone import Zone
-from raidfs.image.patched import PatchedSource, Piece
+from raidfs.image.patched import PatchedSource
+from raidfs.linear import Piece
 from raidfs.superblock.claim import BackupPart
 
 

@@ -21,7 +21,7 @@ from raidfs.block import BlockSource, read_exact
 from raidfs.erasure.gf256 import multiply, power
 from raidfs.extents import Extents
 from raidfs.geometry.zone import Zone
-from raidfs.image.patched import Piece, piece_of
+from raidfs.linear import Piece, piece_of
 from raidfs.replay.patch import Component, Patch
 from raidfs.superblock.journal import BLOCK, JournalEnd, Logged, LoggedData, LoggedParity
 

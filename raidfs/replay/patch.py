@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource, read_exact
 from raidfs.extents import Extents
-from raidfs.image.patched import Piece
+from raidfs.linear import Piece
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from raidfs.extents import Extents
 from raidfs.geometry.zone import Zone
-from raidfs.image.patched import piece_of
+from raidfs.linear import piece_of
 from raidfs.replay.patch import Component, Patch
 from raidfs.superblock.ppl import PartialParity, PartialParityLog
 from raidfs.units import SECTOR

@@ -13,19 +13,44 @@ _POLYNOMIAL = 0x82F63B78
 def crc32c(seed: int, data: bytes) -> int:
     """Return the CRC of `data`, continued from `seed`.
 
-    The standard checksum is `crc32c(0xffffffff, data) ^ 0xffffffff`.
+    The standard checksum is `crc32c(0xffffffff, data) ^ 0xffffffff`. Zeros at the end, of which blocks of metadata are
+    full, cost next to nothing.
     """
     crc = seed
-    for byte in data:
+    body = data.rstrip(b"\0")
+    for byte in body:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    n_zeros = len(data) - len(body)
+    for power in range(n_zeros.bit_length()):
+        if n_zeros >> power & 1:
+            crc = _combined(_after_zeros(power), crc)
     return crc
 
 
-def crc32c_rows(seed: int, rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
+@lru_cache(maxsize=64)
+def _after_zeros(power: int) -> tuple[int, ...]:
+    """Return what becomes of each bit of a CRC behind 2 ** power zeros: a CRC is linear in its bits."""
+    if power == 0:
+        return tuple(_TABLE[1 << bit & 0xFF] ^ 1 << bit >> 8 for bit in range(32))
+    half = _after_zeros(power - 1)
+    return tuple(_combined(half, each) for each in half)
+
+
+def _combined(images: tuple[int, ...], crc: int) -> int:
+    """Return the sum of the images of the bits of a CRC."""
+    found = 0
+    while crc:
+        low = crc & -crc
+        found ^= images[low.bit_length() - 1]
+        crc ^= low
+    return found
+
+
+def crc32c_rows(seed: int | NDArray[np.uint32], rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the CRC of each of many blocks, all at once: some 200 MB/s where there are a thousand of them.
 
     Args:
-        seed: of each.
+        seed: of each, or of all.
         rows: uint8 (n, m), m even.
 
     Returns:

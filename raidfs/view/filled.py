@@ -10,9 +10,26 @@ from numpy.typing import NDArray
 
 from raidfs.block import BlockSource, Requests
 from raidfs.extents import Extents
+from raidfs.linear import LinearMap, Piece
 
 LostIn = Callable[[int, int], Extents]
 """Says which bytes of [start, stop) nothing holds."""
+
+
+def in_place_of(source: BlockSource, one: BlockSource, other: BlockSource) -> BlockSource:
+    """Return a source that lies on `one` as it were if it lay on `other`, which has the same bytes and fewer losses.
+
+    So data can be filled while whoever reads metadata still sees what is lost.
+    """
+    if source is one or one is other:
+        return other if source is one else source
+    if not isinstance(source, LinearMap):
+        return source
+    return LinearMap(source.size, [_moved(piece, one, other) for piece in source.pieces()])
+
+
+def _moved(piece: Piece, one: BlockSource, other: BlockSource) -> Piece:
+    return Piece(piece.start, piece.length, other, piece.place) if piece.source is one else piece
 
 
 class _Nowait(BlockSource, Protocol):

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from raidfs.block import BlockSource
+from raidfs.view.files import FileTree
+from raidfs.view.writable import WritableImage
 
 _Value = TypeVar("_Value")
 
 DIRECTORY_MODE = stat.S_IFDIR | 0o555
 FILE_MODE = stat.S_IFREG | 0o444
+WRITABLE_MODE = stat.S_IFREG | 0o644
 
 Attributes = Callable[[], Mapping[str, bytes]]
 """Extended attributes by name; called anew at every question, for they change when damage is learned."""
@@ -35,11 +38,13 @@ class FileNode:
         source: the bytes.
         mtime_ns: modification time [ns since 1970].
         xattrs: its extended attributes.
+        writer: what takes writes to it; None: nothing.
     """
 
     source: BlockSource
     mtime_ns: int = 0
     xattrs: Attributes = field(default=_no_attributes)
+    writer: WritableImage | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,29 @@ class Directory:
                 raise ValueError(f"{name!r} cannot be the name of a file")
 
 
-Node = Directory | FileNode | TextNode
+@dataclass(frozen=True)
+class TreeNode:
+    """A directory whose entries are the files of a file system, which are looked up when somebody asks.
+
+    Attributes:
+        tree: the file system.
+        mtime_ns: modification time [ns since 1970], where its own cannot be read.
+        xattrs: its extended attributes.
+    """
+
+    tree: FileTree
+    mtime_ns: int = 0
+    xattrs: Attributes = field(default=_no_attributes)
+
+
+Node = Directory | FileNode | TextNode | TreeNode
 
 
 def mode_of(node: Node) -> int:
-    """Return type and permissions as in `st_mode`: nothing in the tree can be written."""
-    return DIRECTORY_MODE if isinstance(node, Directory) else FILE_MODE
+    """Return type and permissions as in `st_mode`: nothing can be written but images over a layer for that."""
+    if isinstance(node, FileNode) and node.writer is not None:
+        return WRITABLE_MODE
+    return DIRECTORY_MODE if isinstance(node, Directory | TreeNode) else FILE_MODE
 
 
 def size_of(node: Node) -> int:

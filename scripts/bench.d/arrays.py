@@ -38,8 +38,20 @@ class Array:
 
 def write_array(folder: Path, n_members: int, n_parities: int, component_size: int) -> Array:
     """Write an array of random bytes; `component_size` [bytes] of each member is a multiple of the chunk."""
-    n_data, n_stripes = n_members - n_parities, component_size // CHUNK
-    data = np.random.default_rng(5).integers(0, 1 << 64, n_stripes * n_data * CHUNK // 8, dtype=np.uint64)
+    n_bytes = (n_members - n_parities) * component_size
+    return write_data(
+        folder,
+        n_members,
+        n_parities,
+        np.random.default_rng(5).integers(0, 1 << 64, n_bytes // 8, dtype=np.uint64),
+    )
+
+
+def write_data(folder: Path, n_members: int, n_parities: int, data: NDArray[np.uint64]) -> Array:
+    """Write an array that holds `data`, which fills its stripes."""
+    n_data = n_members - n_parities
+    n_stripes = data.nbytes // (n_data * CHUNK)
+    component_size = n_stripes * CHUNK
     chunks = data.view(np.uint8).reshape(n_stripes, n_data, CHUNK)
     components = np.empty((n_members, n_stripes, CHUNK), dtype=np.uint8)
     for stripe in range(n_stripes):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from arrays import Array, write_array
+from files import file_variants
 from measure import Ratio, Rounds, interleave, machine_line
 from mounts import compile_yardstick, raidfs, yardstick
 from rich.console import Console
@@ -31,6 +32,8 @@ RATIOS = (
     Ratio("export to tmpfs, RAID5 healthy / copy of a plain file", "export", "copy", None, 0.85),
     Ratio("mount, sequential, RAID5 one missing / healthy", "mount degraded", "mount", None, 0.85),
     Ratio("mount, sequential, -o direct_io / page cache", "mount direct", "mount"),
+    Ratio("cp -a of 20,000 small files / fuse2fs over a plain image", "small files", "fuse2fs", 1.0),
+    Ratio("mount, a file of 400 MB / array.img", "large file", "large image", 0.9),
     Ratio("mount, random 4 KiB, latency / C file system", "random", "C random", None, 7.0, lower_is_better=True),
 )
 
@@ -76,13 +79,19 @@ def variants_of(
         "mount direct": lambda: read_through_mount(direct),
         "C random": lambda: random_latency(in_c),
         "random": lambda: random_latency(whole),
+        **file_variants(stack, folder, fast),
     }
+
+
+def judged_in(rounds: Rounds) -> list[Ratio]:
+    """Return the ratios of which both sides were measured: fuse2fs may not be installed."""
+    return [ratio for ratio in RATIOS if ratio.variant in rounds and ratio.reference in rounds]
 
 
 def table_of(rounds: Rounds, *, judged: bool) -> Table:
     """Return the result for people."""
     table = Table("compared", "ratio", "min-max", "promised", "wanted", "measured")
-    for ratio in RATIOS:
+    for ratio in judged_in(rounds):
         values = ratio.values(rounds)
         sign = "<=" if ratio.lower_is_better else ">="
         mark = " BROKEN" if judged and not ratio.is_kept(rounds) else ""
@@ -121,7 +130,7 @@ def main(rounds: int, size: int, scratch: str | None, *, quick: bool) -> None:
         f"RAID5 and RAID6 of 4 x {size} MiB, chunk 64 KiB, in the page cache; {rounds} interleaved rounds, medians"
     )
     console.print(table_of(results, judged=not quick))
-    if not quick and not all(ratio.is_kept(results) for ratio in RATIOS):
+    if not quick and not all(ratio.is_kept(results) for ratio in judged_in(results)):
         raise SystemExit(1)
 
 

@@ -64,7 +64,7 @@ def test_the_printed_commands_work_as_they_stand(case: Case, tmp_path: Path) -> 
 def test_what_is_mounted_is_what_examine_says(tmp_path: Path) -> None:
     members = SIMPLE.members()
     with mounted(tmp_path / "m", members) as mount:
-        assert sorted(os.listdir(mount.path)) == ["README.txt", "array.img", "array.map", "status.json"]
+        assert sorted(os.listdir(mount.path)) == ["README.txt", "array.img", "array.map", "files", "status.json"]
         status = json.loads((mount.path / "status.json").read_text())
         assert status == json.loads(raidfs("examine", "--json", *members).stdout)
         assert mount.image.stat().st_size == status["array"]["size"]

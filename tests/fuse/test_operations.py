@@ -136,10 +136,18 @@ def test_opening_for_writing_is_refused_by_us_too(flags: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "setattr mknod mkdir unlink rmdir symlink rename link write create setxattr removexattr".split(),  # noqa: SIM905  # a list of words
+    "setattr mknod mkdir unlink rmdir symlink rename link create setxattr removexattr".split(),  # noqa: SIM905  # a list of words
 )
 def test_every_request_that_changes_something_is_refused_by_us_too(name: str) -> None:
     assert _errno(lambda operations, ctx: getattr(operations, name)(InodeT(2), ctx)) == errno.EROFS
+
+
+def test_writing_is_refused_by_us_too() -> None:
+    async def write(operations: TreeOperations, ctx: RequestContext) -> object:
+        file = await operations.open(InodeT(2), FlagT(os.O_RDONLY), ctx)
+        return await operations.write(file.fh, 0, b"x")
+
+    assert _errno(write) == errno.EROFS
 
 
 def test_requests_for_the_wrong_kind_of_node() -> None:

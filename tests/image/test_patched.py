@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from raidfs.block import MemorySource, read_exact
 from raidfs.errors import SourceChanged
 from raidfs.extents import Extents
-from raidfs.image.patched import PatchedSource, Piece, piece_of
+from raidfs.image.patched import PatchedSource
 from raidfs.image.raw import RawImage
+from raidfs.linear import Piece, piece_of
 from tests.support.contract import assert_contract
 from tests.support.sources import BadSectors
 

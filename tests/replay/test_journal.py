@@ -13,7 +13,8 @@ from raidfs.block import BlockSource, MemorySource, Requests, read_exact
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.zone import Zone
-from raidfs.image.patched import PatchedSource, Piece
+from raidfs.image.patched import PatchedSource
+from raidfs.linear import Piece
 from raidfs.replay.journal import Replay, parity_of_cached, replay_journal
 from raidfs.replay.patch import Component, Patch
 from raidfs.superblock import claim_of, scan

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raidfs.superblock.crc32c import crc32c
+from raidfs.superblock.crc32c import crc32c, crc32c_rows
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,16 @@ def test_is_the_remainder_of_a_polynomial_division(seed: int, data: bytes) -> No
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_continues_where_it_stopped(first: bytes, second: bytes) -> None:
     assert crc32c(crc32c(7, first), second) == crc32c(7, first + second)
+
+
+@given(st.integers(0, 2**32 - 1), st.binary(max_size=8), st.integers(0, 5000))
+def test_zeros_at_the_end_are_bytes_like_others(seed: int, data: bytes, n_zeros: int) -> None:
+    whole = data + bytes(n_zeros) + b"\1"
+    assert crc32c(crc32c(seed, data + bytes(n_zeros)), b"\1") == crc32c(seed, whole)
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5), st.binary(min_size=2, max_size=2))
+def test_many_at_once_with_seeds_of_their_own(seeds: list[int], data: bytes) -> None:
+    rows = np.frombuffer(data * len(seeds), dtype=np.uint8).reshape(len(seeds), 2)
+    sums = crc32c_rows(np.array(seeds, dtype=np.uint32), rows)
+    assert sums.tolist() == [crc32c(seed, data) for seed in seeds]

@@ -1,0 +1,364 @@
+"""The files of one file system, as the mount shows them: asked for when somebody looks, and kept for a while.
+
+Nothing is walked ahead. What is known of an inode, its record, is kept for the last ones that were asked for; nothing
+else is remembered, so memory is bounded however many files there are, and the mount need not be told what the kernel
+forgets.
+
+Where a file's bytes lie comes from the reader; the bytes do not. A file is a map of pieces of the source below, which
+for a file on a volume on a partition is a map of pieces of the array itself.
+"""
+
+from __future__ import annotations
+
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raidfs.block import BlockSource, NowaitSource, Requests, check_requests
+from raidfs.errors import Unreadable
+from raidfs.extents import Extents
+from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Name, Record, Usage
+from raidfs.filesystem.remote import Page, RemoteFileSystem
+from raidfs.filesystem.wire import LARGEST_INODE
+from raidfs.linear import MISSING, ZEROS, LinearMap, Piece, piece_of
+from raidfs.view.writable import Writing
+
+PAGE = 512
+"""Entries that are asked for at once."""
+_MOST_RECORDS = 1 << 16
+MARK = b"raidfs-lost-names"
+"""Name of the entry that stands in a directory for names that are lost."""
+_PAGE_SIZE = 4096
+_MARKED = LARGEST_INODE + 1
+"""Added to the inode of a directory, the inode of that entry."""
+
+
+def is_mark(inode: int) -> bool:
+    """Tell whether an inode is that of the entry that stands for lost names."""
+    return bool(inode & _MARKED)
+
+
+WorthOf = Callable[[BlockSource, Extents], str]
+"""Returns the worst health of some bytes of a source."""
+
+
+class FileTree:
+    """One file system to be looked at. Thread-safe; what is not marked otherwise may block, and raise `Unreadable`."""
+
+    def __init__(
+        self,
+        remote: RemoteFileSystem,
+        worth_of: WorthOf,
+        writing: Writing | None = None,
+        shown_as: Callable[[BlockSource], BlockSource] | None = None,
+    ) -> None:
+        """Show what `remote` reads.
+
+        Args:
+            remote: the file system.
+            worth_of: for `user.raidfs.health`.
+            shown_as: what the bytes of files are shown as when they are opened; None: as they are.
+            writing: the layer that it lies on, where that can be written.
+        """
+        self._writing = writing
+        self._shown_as = shown_as
+        self._remote = remote
+        self._worth_of = worth_of
+        self._lock = threading.Lock()
+        self._records: OrderedDict[int, Record] = OrderedDict()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether something was written below it, so that what is known of it may not be true any more."""
+        return self._writing is not None and self._writing.has_begun
+
+    @property
+    def source(self) -> BlockSource:
+        """What it lies on."""
+        return self._remote.source
+
+    @property
+    def root(self) -> int:
+        """The inode of its root."""
+        return self._remote.root
+
+    @property
+    def root_at_once(self) -> int | None:
+        """The same, if it is at hand; never blocks."""
+        return self._remote.root_at_once
+
+    def usage(self) -> Usage:
+        """Return how full it is."""
+        return self._remote.usage()
+
+    def close(self) -> None:
+        """End its reader."""
+        self._remote.close()
+
+    # ---------------------------------------------------------------------------------------------------------- inodes
+
+    def peek(self, inode: int) -> Record | None:
+        """Return the record of an inode, if it is at hand; never blocks."""
+        return self._records.get(inode)
+
+    def record(self, inode: int) -> Record:
+        """Return the record of an inode, which has attributes."""
+        found = self._records.get(inode)
+        if found is None:
+            found = self._mark(inode) if inode & _MARKED else self._remote.record(inode)
+            self._keep({inode: found})
+        if found.attributes is None:
+            raise Unreadable(found.why)
+        return found
+
+    def attributes(self, inode: int) -> Attributes:
+        """Return the attributes of an inode."""
+        told = self.record(inode).attributes
+        assert told is not None
+        return told
+
+    def find(self, parent: int, name: bytes) -> tuple[int, Attributes] | None:
+        """Return the inode of that name in a directory, and its attributes; None: there is no such name."""
+        try:
+            found = self._remote.find(parent, name)
+        except Unreadable:
+            if name != MARK:
+                raise
+            found = None
+        if found is None:
+            return self._find_mark(parent) if name == MARK else None
+        inode, record = found
+        if record.attributes is None:
+            raise Unreadable(record.why)
+        self._keep({inode: record})
+        return inode, record.attributes
+
+    def page(self, inode: int, start: int) -> Page:
+        """Return entries of a directory from number `start` on; behind the last the mark, where names are lost."""
+        page = self._remote.page(inode, start, PAGE)
+        self._keep({entry.inode: record for entry, record in page.entries if record is not None})
+        if not page.lost:
+            return page
+        entries, total = page.entries, page.total
+        if start <= total < start + PAGE:
+            entries = (*entries, (Name(MARK, inode | _MARKED, stat.S_IFREG), self._mark_of(page.lost)))
+        return Page(entries, total + 1, page.lost)
+
+    def target(self, inode: int) -> bytes:
+        """Return where a symbolic link leads."""
+        known = self.record(inode).target
+        return self._remote.target(inode) if known is None else known
+
+    def xattrs(self, inode: int) -> Mapping[bytes, bytes]:
+        """Return what extended attributes the file system has of an inode."""
+        known = self.record(inode).xattrs
+        return self._remote.xattrs(inode) if known is None else known
+
+    def _keep(self, records: Mapping[int, Record]) -> None:
+        """Keep records for a while, but for those that tell of something lost: that may be had the next time."""
+        with self._lock:
+            for inode, record in records.items():
+                if record.attributes is not None:
+                    self._records[inode] = record
+            while len(self._records) > _MOST_RECORDS:
+                self._records.popitem(last=False)
+
+    # ---------------------------------------------------------------------------------------------- names that are lost
+
+    def _find_mark(self, parent: int) -> tuple[int, Attributes] | None:
+        lost = self._remote.page(parent, 0, 0).lost
+        if not lost:
+            return None
+        told = self._mark_of(lost).attributes
+        assert told is not None
+        return parent | _MARKED, told
+
+    def _mark(self, inode: int) -> Record:
+        return self._mark_of(self._remote.page(inode & ~_MARKED, 0, 0).lost)
+
+    @staticmethod
+    def _mark_of(lost: int) -> Record:
+        told = Attributes(0, stat.S_IFREG | 0o444, 1, 0, 0, (0, 0), lost, lost, 0, 0, 0)
+        return Record(told, Contents((), None), {}, None)
+
+    # ------------------------------------------------------------------------------------------------------------- data
+
+    def contents(self, inode: int) -> Contents:
+        """Return where the bytes of a file, or of a directory, lie."""
+        known = self.record(inode).contents
+        return self._remote.contents(inode) if known is None else known
+
+    def open(self, inode: int) -> BlockSource:
+        """Return the bytes of a file."""
+        record = self.record(inode)
+        told = record.attributes
+        assert told is not None
+        if inode & _MARKED:
+            return LinearMap(told.size, ())
+        contents = self.contents(inode)
+        if contents.through:
+            return ThroughReader(self._remote, inode, told.size)
+        return bytes_of(contents, told.size, self.source)
+
+    def open_to_show(self, inode: int) -> BlockSource:
+        """Return the bytes of a file as they are shown."""
+        source = self.open(inode)
+        return source if self._shown_as is None else self._shown_as(source)
+
+    def open_at_once(self, inode: int) -> BlockSource | None:
+        """Return the bytes of a file as they are shown if that needs no waiting."""
+        if self._shown_as is not None:
+            return None
+        record = self._records.get(inode)
+        if record is None or record.attributes is None or record.contents is None or inode & _MARKED:
+            return None
+        contents, size = record.contents, record.attributes.size
+        if contents.through:
+            return ThroughReader(self._remote, inode, size)
+        if len(contents.runs) == 1 and isinstance(self.source, NowaitSource):
+            start, length, place = contents.runs[0]
+            # most files: making a map for each would take longer than reading it
+            if start == 0 and length >= size and 0 <= place <= self.source.size - size:
+                return OneRun(self.source, place, size)
+        return bytes_of(contents, size, self.source)
+
+    def losses(self, inode: int) -> Extents:
+        """Return which bytes of a file are withheld, as far as it is known without reading."""
+        source = self.open(inode)
+        return source.known_losses(0, source.size)
+
+    def health(self, inode: int) -> tuple[str, int]:
+        """Return the worst health of the bytes of a file or directory, and how many are withheld."""
+        told = self.attributes(inode)
+        if stat.S_ISDIR(told.mode):
+            lost = self._remote.page(inode, 0, 0).lost
+            return ("lost" if lost else "good"), lost
+        if not stat.S_ISREG(told.mode):
+            return "good", 0
+        source = self.open(inode)
+        lost = source.known_losses(0, source.size).total
+        if not isinstance(source, LinearMap):
+            return ("lost" if lost else "good"), lost
+        return worst_of(source, self._worth_of), lost
+
+
+def worst_of(source: LinearMap, worth_of: WorthOf) -> str:
+    """Return the worst health of the bytes that a map is made of."""
+    order = ("good", "rebuilt", "unproven", "doubtful", "lost")
+    asked: dict[int, tuple[BlockSource, list[tuple[int, int]]]] = {}
+    for piece in source.pieces():
+        asked.setdefault(id(piece.source), (piece.source, []))[1].append((piece.place, piece.place + piece.length))
+    words = ["good"]
+    for below, places in asked.values():
+        if below is MISSING:
+            return "lost"
+        if below is not ZEROS:
+            words.append(worth_of(below, Extents(places)))
+    return max(words, key=order.index)
+
+
+def bytes_of(contents: Contents, size: int, source: BlockSource) -> LinearMap:
+    """Return a file as a map of pieces of what it lies on: holes are zeros, what nobody knows is lost."""
+    if contents.inline is not None:
+        return LinearMap(size, [piece_of(0, contents.inline[:size].ljust(size, b"\0"))])
+    pieces: list[Piece] = []
+    at = 0
+    for start, length, place in contents.runs:
+        if start >= size:
+            break
+        if start < at or length <= 0:
+            raise Unreadable("where the file lies contradicts itself")
+        if at < start:
+            pieces.append(Piece(at, start - at, ZEROS, 0))
+        at = min(start + length, size)
+        if place != UNKNOWN:
+            if place < 0:
+                raise Unreadable("the file lies before the start of its file system")
+            pieces.append(Piece(start, at - start, source, place))
+    if at < size:
+        pieces.append(Piece(at, size - at, ZEROS, 0))
+    return LinearMap(size, pieces)
+
+
+class _Below(BlockSource, NowaitSource, Protocol):
+    """A source that can also try to read at once."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OneRun:
+    """A file that lies in one piece: a map of one piece, without its costs.
+
+    Attributes:
+        below: what it lies on.
+        place: where it begins there [bytes].
+        size: [bytes].
+    """
+
+    below: _Below
+    place: int
+    size: int
+
+    def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
+        """Fill `out` from `offset` on if that needs no waiting; else return False."""
+        return self.below.try_read_into(self.place + offset, out)
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; see `BlockSource.read_into`."""
+        check_requests(requests, self.size, len(out))
+        moved = requests.copy()
+        moved[:, 0] += self.place
+        return self.below.read_into(moved, out)
+
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what is known to be lost in [start, stop)."""
+        return self.below.known_losses(self.place + start, self.place + stop).shift(-self.place)
+
+
+@dataclass(frozen=True, eq=False)
+class ThroughReader:
+    """A file whose bytes only the reader can make: it is compressed, or the like.
+
+    Attributes:
+        remote: the file system.
+        inode: of the file.
+        size: [bytes].
+    """
+
+    remote: RemoteFileSystem
+    inode: int
+    size: int
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`; a request that the reader cannot answer whole is answered page by page."""
+        lost: list[tuple[int, int]] = []
+        for offset, length, position in check_requests(requests, self.size, len(out)):
+            lost += self._fill(offset, length, position, out, 1 << 20)
+        return Extents(lost)
+
+    def known_losses(self, _start: int, _stop: int) -> Extents:
+        """Return nothing: only reading tells."""
+        return Extents()
+
+    def _fill(
+        self, offset: int, length: int, position: int, out: NDArray[np.uint8], step: int
+    ) -> list[tuple[int, int]]:
+        lost = []
+        deaths = self.remote.deaths
+        for at in range(0, length, step):
+            n = min(step, length - at)
+            try:
+                data = self.remote.read(self.inode, offset + at, n)
+                out[position + at : position + at + n] = np.frombuffer(data, dtype=np.uint8)
+            except Unreadable:
+                if n > _PAGE_SIZE and self.remote.deaths == deaths:
+                    lost += self._fill(offset + at, n, position + at, out, _PAGE_SIZE)
+                    continue
+                out[position + at : position + at + n] = 0
+                lost.append((position + at, position + at + n))
+        return lost

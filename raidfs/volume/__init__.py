@@ -1,0 +1,1 @@
+"""What divides or joins block sources into others: partitions, logical volumes, encrypted volumes."""

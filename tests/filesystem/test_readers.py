@@ -1,0 +1,110 @@
+"""Readers against the kernel: every name, attribute and byte of file systems that mkfs made and the kernel filled."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raidfs.errors import Unreadable
+from raidfs.filesystem.entry import UNKNOWN, Contents, Reader
+from raidfs.filesystem.kinds import open_reader
+from tests.support.filesystems import ImageDevice, fill, kernel_mount, make
+
+MIB = 1 << 20
+MADE = {
+    "ext2": (32 * MIB, "ext2", ("mkfs.ext2", "-q", "-b", "1024", "-O", "large_file"), "ro"),
+    "ext3": (48 * MIB, "ext3", ("mkfs.ext3", "-q", "-b", "4096"), "ro,noload"),
+    "ext4": (32 * MIB, "ext4", ("mkfs.ext4", "-q"), "ro,noload"),
+    "ext4 with data in inodes": (32 * MIB, "ext4", ("mkfs.ext4", "-q", "-O", "inline_data"), "ro,noload"),
+    "ext4 in clusters": (64 * MIB, "ext4", ("mkfs.ext4", "-q", "-O", "bigalloc", "-C", "16384"), "ro,noload"),
+    "ext4 as it was": (32 * MIB, "ext4", ("mkfs.ext4", "-q", "-I", "128", "-O", "^metadata_csum,^64bit"), "ro,noload"),
+    "ext4 in meta groups": (64 * MIB, "ext4", ("mkfs.ext4", "-q", "-O", "meta_bg,^resize_inode"), "ro,noload"),
+    "xfs": (320 * MIB, "xfs", ("mkfs.xfs", "-q"), "ro,norecovery"),
+    "xfs with small blocks": (
+        320 * MIB,
+        "xfs",
+        ("mkfs.xfs", "-q", "-b", "size=1024", "-n", "size=8192"),
+        "ro,norecovery",
+    ),
+    "btrfs": (120 * MIB, "btrfs", ("mkfs.btrfs", "-q"), "ro"),
+    "btrfs, compressed": (120 * MIB, "btrfs", ("mkfs.btrfs", "-q"), "ro"),
+}
+"""What is made: its size, its kind, the command, and how the kernel mounts it to be compared."""
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_everything_is_as_the_kernel_has_it(name: str, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can ask the kernel
+    size, kind, command, options = MADE[name]
+    image = make(tmp_path / "image", size, *command)
+    with kernel_mount(image, tmp_path / "mnt", "compress-force=zstd" if "compressed" in name else "rw") as folder:
+        fill(folder)
+    with kernel_mount(image, tmp_path / "mnt", options) as folder:
+        device = ImageDevice(image)
+        reader = open_reader(kind, device)
+        n_compared = 0
+        for path, inode in walk(reader, reader.root, folder):
+            compare(reader, device, inode, path)
+            n_compared += 1
+        assert n_compared > 300
+
+
+def walk(reader: Reader, inode: int, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield (path in the kernel's mount, inode of ours) of everything below a directory."""
+    names = reader.names(inode)
+    assert names.lost == 0
+    assert sorted(each.name for each in names.entries) == sorted(os.listdir(os.fsencode(folder)))
+    for each in names.entries:
+        path = folder / os.fsdecode(each.name)
+        assert each.type == stat.S_IFMT(path.lstat().st_mode)
+        yield path, each.inode
+        if each.type == stat.S_IFDIR:
+            yield from walk(reader, each.inode, path)
+
+
+def compare(reader: Reader, device: ImageDevice, inode: int, path: Path) -> None:
+    """Compare one file."""
+    told, true = reader.attributes(inode), path.lstat()
+    assert (told.mode, told.n_links, told.uid, told.gid) == (true.st_mode, true.st_nlink, true.st_uid, true.st_gid)
+    assert (told.atime_ns, told.mtime_ns, told.ctime_ns) == (true.st_atime_ns, true.st_mtime_ns, true.st_ctime_ns)
+    assert os.makedev(*told.device) == true.st_rdev
+    names = os.listxattr(path, follow_symlinks=False)
+    xattrs = {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in names}
+    # the kernel shows root the ACLs of XFS a second time, in the form in which they are stored
+    assert reader.xattrs(inode) == {name: value for name, value in xattrs.items() if b"SGI_ACL" not in name}
+    if stat.S_ISLNK(true.st_mode):
+        assert os.fsdecode(reader.target(inode)) == os.readlink(path)
+    if stat.S_ISREG(true.st_mode):
+        assert told.size == true.st_size
+        with path.open("rb") as file:
+            assert_same(reader, device, inode, reader.contents(inode), file.fileno())
+
+
+def assert_same(reader: Reader, device: ImageDevice, inode: int, contents: Contents, fd: int) -> None:
+    """Compare the bytes of a file, but most of those of its holes."""
+    size = os.fstat(fd).st_size
+    if contents.inline is not None or contents.through:
+        data = reader.read(inode, 0, size) if contents.inline is None and size < 64 * MIB else contents.inline
+        assert data is None or data == os.pread(fd, size, 0)
+        return
+    at = 0
+    for start, length, place in contents.runs:
+        assert place != UNKNOWN
+        end = min(start + length, size)
+        assert os.pread(fd, min(start - at, MIB), at) == bytes(min(start - at, MIB))
+        assert os.pread(fd, end - start, start) == device.read(place, end - start)
+        at = end
+    assert os.pread(fd, min(size - at, MIB), at) == bytes(min(size - at, MIB))
+
+
+def test_what_is_no_file_system_is_refused_by_every_reader(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(os.urandom(1 << 20))
+    for kind in ("ext4", "xfs", "btrfs", "ntfs", "vfat", "exfat"):
+        with pytest.raises(Unreadable):
+            open_reader(kind, ImageDevice(image))
