@@ -98,7 +98,8 @@ def test_it_says_whether_anything_that_it_read_is_filled(name: str, folder: Path
             file.seek(array.members[first].new_data_offset + 1024)
             file.write(pattern * (512 // len(pattern)))
         assert said(name, folder, everybody, 0, array.size) == SERVED_FILLED
-        assert said(name, folder, everybody, 0, 1024) == SERVED
+        # of a part of a block it is not seen whether it repeats what lies beside it
+        assert said(name, folder, everybody, 0, 1024) == SERVED_FILLED
         chunk = geometry.chunk
         assert said(name, folder, everybody, chunk, 2 * chunk) == SERVED
         # nothing that is served is filled, but it went into the sum
