@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from raidfs.finding import Severity
 from raidfs.fuse.options import MountOptions
 from raidfs.overlay import Overlay
 from raidfs.report.facts import gather
-from raidfs.report.json import render_json
+from raidfs.report.json import as_data
 from raidfs.report.map import map_lines, unknown_map
 from raidfs.units import format_size
 from raidfs.view.build import ArrayView
@@ -135,7 +136,19 @@ def overlay_of(array: OpenArray, options: MountOptions) -> Overlay | None:
 
 def _status(array: OpenArray, contents: Contents) -> bytes:
     findings = (*array.findings, *contents.findings)
-    return render_json(gather(array.description, array.account(), findings, array.damage)).encode()
+    data = as_data(gather(array.description, array.account(), findings, array.damage))
+    data["file_systems"] = [
+        {
+            "name": each.name,
+            "kind": each.contents.kind,
+            "label": each.contents.label,
+            "uuid": each.contents.uuid,
+            "meaning": each.meaning,
+            "journal": None if each.journal is None else each.journal.state.name.lower(),
+        }
+        for each in contents.file_systems
+    ]
+    return f"{json.dumps(data, indent=2)}\n".encode()
 
 
 def _map(array: OpenArray) -> bytes:
@@ -165,7 +178,7 @@ def ready_text(
     lines += view.lines
     if contents.file_systems:
         lines += ["To copy the files out:", f"    cp -a {shlex.quote(folder)}/files /safe/place"]
-    lines += guide(view.contents, folder, reader, mountpoint).lines()
+    lines += guide(view.contents, folder, reader, mountpoint).lines(has_files=bool(contents.file_systems))
     return "\n".join(lines)
 
 

@@ -80,6 +80,6 @@ def readme_text(array: ArrayView, folder: str, reader: Reader, mountpoint: str |
         *array.lines,
         "What cannot be served fails with an input/output error, never with wrong bytes.",
         "Copy files out with cp -a or rsync -a: both go on after an error and name the files that had one.",
-        *guide(array.contents, folder, reader, mountpoint).lines(),
+        *guide(array.contents, folder, reader, mountpoint).lines(has_files="files" in array.layers),
     )
     return "\n".join(lines) + "\n"

@@ -57,9 +57,10 @@ class Guide:
     advice: tuple[str, ...]
     end: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """Return all of it for people: headings, commands indented."""
-        heading = ["To reach the files:"] if self.attach else []
+    def lines(self, *, has_files: bool = False) -> list[str]:
+        """Return all of it for people: headings, commands indented; `has_files`: the files are in the mount, too."""
+        title = "To let the kernel read array.img instead:" if has_files else "To reach the files:"
+        heading = [title] if self.attach else []
         commands = [f"    {line}" for line in self.attach]
         return [*heading, *commands, *self.advice, "To end:", f"    {'; '.join(self.end)}"]
 

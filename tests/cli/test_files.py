@@ -67,6 +67,10 @@ def test_a_copy_has_every_file_of_the_manifest_with_its_hash(case: Case, tmp_pat
     left = members[1:] if case.leave_outs else members
     with mounted(tmp_path / "mnt", left, *words_of(case, tmp_path)) as mount:
         subprocess.run(["cp", "-a", mount.path / "files", tmp_path / "copy"], check=True)
+        status = json.loads((mount.path / "status.json").read_text())
+        assert len(status["file_systems"]) == len(case.volumes)
+        replayed = [each["journal"] == "replayed" for each in status["file_systems"]]
+        assert any(replayed) == case.is_live == ("the journal was replayed in memory" in mount.printed)
     for volume, folder in zip(case.volumes, folders_of(tmp_path / "copy", case), strict=True):
         for entry in volume["entries"]:
             assert_right(folder / entry["path"], entry, folder)

@@ -50,7 +50,7 @@ def test_the_printed_commands_work_as_they_stand(case: Case, tmp_path: Path) -> 
             assert "Only you can see into this mount" in mount.printed
             return
         files = tmp_path / "it's here-files"
-        attach, end = mount.commands("To reach the files:"), mount.commands("To end:")
+        attach, end = mount.commands("To let the kernel read array.img instead:"), mount.commands("To end:")
         script = "\n".join(["set -eu", *attach, f"ls -A {shlex.quote(str(files))}", *end])
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
@@ -66,6 +66,8 @@ def test_what_is_mounted_is_what_examine_says(tmp_path: Path) -> None:
     with mounted(tmp_path / "m", members) as mount:
         assert sorted(os.listdir(mount.path)) == ["README.txt", "array.img", "array.map", "files", "status.json"]
         status = json.loads((mount.path / "status.json").read_text())
+        file_systems = status.pop("file_systems")
+        assert [(each["kind"], each["journal"]) for each in file_systems] == [("ext4", "clean")]
         assert status == json.loads(raidfs("examine", "--json", *members).stdout)
         assert mount.image.stat().st_size == status["array"]["size"]
         assert os.getxattr(mount.image, "user.raidfs.health") == b"good"
