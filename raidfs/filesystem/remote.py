@@ -187,13 +187,15 @@ class _Worker:
         paths = os.pathsep.join(filter(None, (_PACKAGE, os.environ.get("PYTHONPATH"))))
         # one thread: more would each take address space, of which there is a limit
         environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", module, kind]
+        # not from the working directory: a folder of the user may have the name of a module
+        command = [sys.executable, "-P", "-m", module, kind]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own program, and no shell
                 command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                cwd="/",
                 env=environment,
                 start_new_session=True,
             )

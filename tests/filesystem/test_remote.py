@@ -18,10 +18,13 @@ from raidfs.view.walk import visit
 from tests.support.filesystems import ImageDevice, make
 from tests.support.odd_worker import ODDITIES
 
+PATIENCE = 4.0
+"""Seconds; even a busy machine starts a process and answers within them."""
+
 
 @pytest.mark.parametrize("number", range(1, len(ODDITIES)))
 def test_an_odd_file_fails_and_the_others_do_not(number: int) -> None:
-    remote = RemoteFileSystem("odd", MemorySource(bytes(4096)), 1.0, "tests.support.odd_worker")
+    remote = RemoteFileSystem("odd", MemorySource(bytes(4096)), PATIENCE, "tests.support.odd_worker")
     try:
         assert remote.root == 1
         with pytest.raises(Unreadable):
@@ -34,7 +37,7 @@ def test_an_odd_file_fails_and_the_others_do_not(number: int) -> None:
 
 
 def test_a_listing_with_an_odd_file_has_all_names() -> None:
-    remote = RemoteFileSystem("odd", MemorySource(bytes(4096)), 1.0, "tests.support.odd_worker")
+    remote = RemoteFileSystem("odd", MemorySource(bytes(4096)), PATIENCE, "tests.support.odd_worker")
     try:
         page = remote.page(1, 0, 100)
         assert [entry.name for entry, _ in page.entries] == list(ODDITIES)
@@ -45,10 +48,22 @@ def test_a_listing_with_an_odd_file_has_all_names() -> None:
 
 def test_what_is_lost_is_lost_to_the_reader() -> None:
     source = MemorySource(bytes(4096), Extents([(100, 200)]))
-    remote = RemoteFileSystem("odd", source, 1.0, "tests.support.odd_worker")
+    remote = RemoteFileSystem("odd", source, PATIENCE, "tests.support.odd_worker")
     try:
         with pytest.raises(Unreadable, match="byte 100 of the file system is lost"):
             assert remote.root
+    finally:
+        remote.close()
+
+
+def test_a_folder_of_the_user_is_not_taken_for_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("raidfs", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    remote = RemoteFileSystem("odd", MemorySource(bytes(4096)), PATIENCE, "tests.support.odd_worker")
+    try:
+        assert remote.root == 1
     finally:
         remote.close()
 
