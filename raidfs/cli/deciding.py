@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import Assembly, assemble
@@ -16,6 +16,7 @@ from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
+from raidfs.errors import SourceError
 from raidfs.evidence.front import find_front
 from raidfs.evidence.restarted import written_too_far
 from raidfs.image.patient import TimedSource
@@ -108,9 +109,12 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
 
 def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
     """Ask the data whether the recorded position of a reshape can be right, and how far it came beyond that."""
-    patient = {
-        role: TimedSource(member.path, members[member.path], options.patience)
-        for role, member in description.serving.items()
-    }
-    too_far = "" if description.withheld else written_too_far(description, patient)
-    return find_front(replace(description, withheld=description.withheld or too_far), patient)
+
+    def patient() -> dict[int, TimedSource]:
+        serving = description.serving.items()
+        return {role: TimedSource(member.path, members[member.path], options.patience) for role, member in serving}
+
+    too_far = description.withheld
+    with suppress(SourceError):  # a member that is gone tells nothing here, and is missed where it is needed
+        too_far = too_far or written_too_far(description, patient())
+    return find_front(replace(description, withheld=too_far), patient())

@@ -13,7 +13,7 @@ import pytest
 from tests.oracle.labels import Label
 from tests.oracle.layouts import Geometry
 from tests.oracle.sparse import write_sparse_array
-from tests.support.cli import mounted
+from tests.support.cli import TIMEOUT, mounted
 
 pytestmark = pytest.mark.fuse
 MIB, TIB = 1 << 20, 1 << 40
@@ -23,17 +23,30 @@ CHUNK = 512 << 10
 def peak_memory(mountpoint: Path) -> int:
     """Return the most memory that the mount's process ever had resident [bytes]."""
     pid = os.getxattr(mountpoint, "user.raidfs.pid").decode()
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return peak_of(Path(f"/proc/{pid}/status").read_text())
+
+
+def peak_of(status: str) -> int:
+    """Return the same of a `/proc/PID/status`."""
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from raidfs.cli import main
+code = main(sys.argv[1:])
+print(Path("/proc/self/status").read_text(), file=sys.stderr)
+sys.exit(code)
+"""
 
 
 def memory_of(*words: str | Path) -> int:
     """Run raidfs and return the most memory that it had resident [bytes]."""
-    process = subprocess.Popen([sys.executable, "-m", "raidfs", *words], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    command = [sys.executable, "-c", MEASURED, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    return peak_of(done.stderr)
 
 
 @pytest.mark.parametrize("missing", [(), (1,)])
