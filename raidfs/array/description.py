@@ -253,6 +253,11 @@ class ArrayDescription:
             raise InconsistentDescription(
                 f"the reshape position {reshape.position} is no multiple of a whole new stripe ({unit} bytes)"
             )
+        end = max(shape.array_size(self.component_sizes[: shape.raid_disks]) for shape in self.shapes)
+        if reshape.position >= end + unit:
+            raise InconsistentDescription(
+                f"the reshape position is {reshape.position} bytes, beyond the end of the array ({end} bytes)"
+            )
 
     def taken_as(self, shape: Shape) -> ArrayDescription:
         """Return the array in another shape, decided: there are no alternatives any more.

@@ -262,6 +262,8 @@ class _Reader:
                 self._text.refuse(at, f"{entry.key} is missing in {_called(at)}: {entry.says}")
         if cls is not Member:  # one that is set apart may say anything, the others are judged when all are known
             self._check_sizes(cls, values, at)
+        if cls is Reshape:
+            self._check_direction(values, at)
         try:
             made = cls(**values)
         except InconsistentDescription as error:
@@ -269,6 +271,14 @@ class _Reader:
         if at == ("shape",):
             self._shape = made
         return made
+
+    def _check_direction(self, values: Mapping[str, Any], at: Path) -> None:
+        """Refuse a direction that md does not take: members are added forward, and taken away backward."""
+        before, after, direction = values["before"], values["after"], values["direction"]
+        growth = after.raid_disks - before.raid_disks
+        if growth and (growth > 0) != direction.is_forward and not before.obstacle_to(after):
+            told = f"from {before.raid_disks} to {after.raid_disks} members"
+            self._text.refuse((*at, "direction"), f"direction is {direction.value!r}, but {told} it cannot be")
 
     def _complete(self, cls: type, values: dict[str, Any], at: Path) -> None:
         """Put in what follows from the rest of the file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raidfs.array.description import ArrayDescription, State
+from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.array.front import Front
 from raidfs.array.shape import Shape
 from raidfs.engine.account import Account
@@ -28,11 +28,18 @@ def _about_members(description: ArrayDescription) -> list[Finding]:
         told = f"rebuilt where {redundancy} allow{'s' if redundancy == 'parity' else ''}" if redundancy else "lost"
         word = "role" if len(missing) == 1 else "roles"
         findings.append(Finding(Severity.WARNING, "array", f"no image serves {word} {roles}: {told}"))
+        if description.shape.has_parity and len(missing) > description.shape.n_parity:
+            text = (
+                "so few members are here that nothing tells whether they are the latest: if they left the array before "
+            )
+            text += "the others, what they hold is out of date"
+            findings.append(Finding(Severity.WARNING, "array", text))
     for member in description.members:
         if member.state is State.RECOVERING and member.recovered_to is not None:
             held = format_size(member.recovered_to)
             text = f"{member.path} was being rebuilt: it holds the first {held} of its component"
             findings.append(Finding(Severity.NOTE, member.path, text))
+            findings += _about_progress(description, member)
         if member.state.serves and member.bad_blocks:
             text = f"{member.path} lists {member.bad_blocks.total} bytes in its bad-block log; they are not read"
             findings.append(Finding(Severity.WARNING, member.path, text))
@@ -40,6 +47,20 @@ def _about_members(description: ArrayDescription) -> list[Finding]:
         text = f"the layout {description.shape.layout} puts two copies of some chunks on one member: without it both go"
         findings.append(Finding(Severity.WARNING, "array", text))
     return findings
+
+
+def _about_progress(description: ArrayDescription, member: Member) -> list[Finding]:
+    """Say that a member was filled further by a reshape than its recorded position is (`md.c: super_1_sync`)."""
+    reshape = description.reshape
+    if reshape is None or not reshape.direction.is_forward or member.recovered_to is None:
+        return []
+    chunk = max(reshape.before.chunk_size, reshape.after.chunk_size)
+    if member.recovered_to <= reshape.position // reshape.after.n_data + chunk:
+        return []
+    text = f"{member.path} holds the first {member.recovered_to} bytes of its component, which a reshape at position "
+    text += f"{reshape.position} has not filled: an earlier run came further and it was begun anew, or the recorded "
+    text += "position is wrong; check files before you trust them"
+    return [Finding(Severity.ERROR, member.path, text)]
 
 
 def _zones(description: ArrayDescription, shape: Shape) -> tuple[Zone, ...]:

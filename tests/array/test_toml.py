@@ -256,6 +256,8 @@ def test_nonsense_is_named_by_its_line(old: str, new: str, line: int, says: str)
             17,
             "written, likely_written, likely_left and left of a front overlap",
         ),
+        ("32K", "1T", 14, "the reshape position is 1099511627776 bytes, beyond the end of the array"),
+        ('"forward"', '"backward"', 15, "direction is 'backward', but from 2 to 3 members it cannot be"),
         ('"forward"', '"sideways"', 15, "direction is 'sideways'; known are forward, backward"),
         ("raid_disks = 2", 'level = "raid6", raid_disks = 4', 13, "level"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raidfs.array.description import ArrayDescription, Member, State
+from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State
 from raidfs.array.shape import Level, Shape
 from raidfs.cli.advice import findings_of_array
 from raidfs.engine.account import Account
@@ -181,6 +181,24 @@ def test_what_has_no_redundancy_is_not_said_to_be_rebuilt() -> None:
         replace(description, members=description.members[1:]), Account(description.size, 0, 0, 0, 0)
     )
     assert "no image serves role 0: lost" in [finding.message for finding in said]
+
+
+def test_so_few_members_that_they_may_be_old_are_told() -> None:
+    description = plain_description()
+    for n_missing, is_told in ((1, False), (2, True)):
+        few = replace(description, members=description.members[n_missing:])
+        said = findings_of_array(few, Account(description.size, 0, 0, 0, 0))
+        assert any("what they hold is out of date" in finding.message for finding in said) is is_told
+
+
+def test_a_member_that_a_reshape_cannot_have_filled_so_far_is_told() -> None:
+    description = plain_description(raid_disks=4)
+    before = replace(description.shape, layout="right-symmetric")
+    description = replace(description, reshape=Reshape(before, description.shape, 12288, Direction.FORWARD))
+    for filled, is_told in ((4096, False), (8192, False), (8704, True)):
+        array = with_member(description, 3, state=State.RECOVERING, recovered_to=filled)
+        said = findings_of_array(array, Account(description.size, 0, 0, 0, 0))
+        assert any("which a reshape at position 12288 has not filled" in finding.message for finding in said) is is_told
 
 
 def test_where_no_member_is_healthy_none_is_called_so() -> None:

@@ -64,6 +64,10 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     return {bool: st.booleans(), int: _SIZES, str: _TEXTS}[kind]
 
 
+SMALLEST = 1 << 20
+"""What a member gives at least [bytes]."""
+
+
 @st.composite
 def _fronts(draw: st.DrawFn) -> Front:
     """Draw a front; no row is two things."""
@@ -83,7 +87,7 @@ def descriptions(draw: st.DrawFn) -> ArrayDescription:
     members = tuple(_member(draw, role) for role in range(MEMBERS + 2))
     given = {name: draw(values(kind)) for name, kind in kinds_of(ArrayDescription).items()}
     given |= {"shape": shape, "reshape": reshape, "members": members}
-    given |= {"component_size": draw(st.integers(1 << 20, 1 << 30))}
+    given |= {"component_size": draw(st.integers(SMALLEST, 1 << 30))}
     if "alternatives" in given and reshape is not None:
         given["alternatives"] = ()
     shapes = (BEFORE, shape) if reshape else (shape,)
@@ -93,8 +97,10 @@ def descriptions(draw: st.DrawFn) -> ArrayDescription:
 
 def _reshape(draw: st.DrawFn, shape: Shape) -> Reshape:
     given = {name: draw(values(kind)) for name, kind in kinds_of(Reshape).items()}
-    step = max(BEFORE.chunk_size, shape.chunk_size) * shape.n_data
-    given |= {"before": BEFORE, "after": shape, "position": draw(st.integers(0, 10)) * step}
+    chunk = max(BEFORE.chunk_size, shape.chunk_size)
+    steps = draw(st.integers(0, min(10, SMALLEST // chunk)))
+    given |= {"before": BEFORE, "after": shape, "position": steps * chunk * shape.n_data}
+    given["direction"] = Direction.FORWARD  # as it has to be where there are more members
     if given["front"] is not None:
         moved = draw(st.integers(0, given["position"]))
         cut = given["position"] + (moved if given["direction"] is Direction.FORWARD else -moved)
@@ -107,7 +113,7 @@ def _member(draw: st.DrawFn, role: int) -> Member:
     member: Member = draw(values(Member))
     member = replace(member, path=f"{member.path}{role}")
     if role < MEMBERS:
-        own = draw(st.none() | st.integers(1 << 20, 1 << 30))
+        own = draw(st.none() | st.integers(SMALLEST, 1 << 30))
         return replace(member, role=role, state=State.IN_SYNC, component_size=own)
     state = draw(st.sampled_from([each for each in State if not each.serves]))
     offset = draw(st.integers(-(1 << 62), 1 << 62))
