@@ -7,6 +7,7 @@ nothing but the sight; each has its own room for plans and scratch.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _SCRATCH = 4 << 20
 """Scratch bytes per thread; a request that needs more is planned in parts."""
 _SMALLEST = 4096
 """Parts of a request are not made smaller than this [bytes]."""
+_MOST_TRIES = 16
+"""Rounds of reading and planning again for one request, until members that still fail are left out of it."""
 _NOTHING = Extents()
 _PATIENCE = 20.0
 """Seconds until a member that does not answer is rebuilt around."""
@@ -254,7 +257,7 @@ class ArraySource:
     def _read_part(self, offset: int, out: NDArray[np.uint8]) -> Extents | None:
         """Serve one part; None: its plan does not fit, make it smaller."""
         absent: tuple[Flaw, ...] = ()
-        while True:
+        for number in itertools.count():
             sight = self._sight
             chart = sight.chart if not absent else self._look((*sight.flaws, *absent), -1).chart
             work = self._plan((offset, offset + len(out)), len(out), chart)
@@ -268,6 +271,8 @@ class ArraySource:
                 self._scrutiny.settle(offset, offset + len(out))
             if failures or self._sight is not sight:
                 absent += self._absent(failures)
+                if number >= _MOST_TRIES:
+                    absent += tuple(Flaw(each.source, EVERYTHING, Trust.NONE, "keeps failing") for each in failures)
                 continue
             size = len(out)
             run_sums(arena[:size], arena[size:], work.sums[: work.used[SUMS]], work.terms)
@@ -275,6 +280,7 @@ class ArraySource:
             for start, stop in losses:
                 out[start:stop] = 0
             return losses
+        raise AssertionError("an array runs out of members before numbers end")
 
     def _absent(self, failures: Sequence[Failure]) -> tuple[Flaw, ...]:
         """Learn lasting failures; return the passing ones as flaws for this request."""

@@ -24,7 +24,7 @@ from tests.oracle.writer import Simulation
 from tests.support.contract import assert_contract
 from tests.support.samples import EXACT, SAMPLES, sample
 from tests.support.simulated import describe, images_of, memory_sources, seated
-from tests.support.sources import BadSectors, Changing, Going, Hanging
+from tests.support.sources import BadSectors, Changing, Flaky, Going, Hanging
 
 FOREVER = 600.0
 """Patience that no test waits for [seconds]."""
@@ -110,6 +110,17 @@ def test_the_same_place_bad_on_two_members_costs_exactly_their_bytes() -> None:
         assert [locate(array.geometry, at)[0] for at in (0, chunk)] == [0, 1]
         assert lost == Extents([(512, 1024), (chunk + 512, chunk + 1024)])
         assert content == truth[:512] + bytes(512) + truth[1024 : chunk + 512] + bytes(512) + truth[chunk + 1024 :]
+
+
+def test_two_members_that_fail_at_every_read_are_given_up_in_time() -> None:
+    array = sample("raid5")
+    flaky = {role: Flaky(bytes(array.roles[role].image), role) for role in (0, 1)}
+    with sampled("raid5", flaky) as (opened_array, truth):
+        content, lost = read_exact(opened_array, 0, opened_array.size)
+        served = Extents.span(0, len(truth)).difference(lost)
+        assert served
+        assert all(content[start:stop] == truth[start:stop] for start, stop in served)
+    assert max(each.n_asked for each in flaky.values()) < 100
 
 
 @pytest.mark.parametrize("name", EXACT)

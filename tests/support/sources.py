@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from raidfs.block import MemorySource, Requests
 from raidfs.errors import SourceChanged, SourceError
 from raidfs.extents import Extents
+from raidfs.units import SECTOR
 
 
 class BadSectors(MemorySource):
@@ -38,6 +40,30 @@ class BadSectors(MemorySource):
     def known_losses(self, start: int, stop: int) -> Extents:
         """Return what was found so far."""
         return self._found.clip(start, stop)
+
+
+class Flaky(MemorySource):
+    """Bytes in memory of which each read misses another sector.
+
+    Attributes:
+        n_asked: number of reads.
+    """
+
+    def __init__(self, data: bytes, seed: int) -> None:
+        super().__init__(data)
+        self._chance = Random(seed)
+        self.n_asked = 0
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`, but for one sector."""
+        super().read_into(requests, out)
+        self.n_asked += 1
+        _, length, position = self._chance.choice(requests.tolist())
+        start = position + self._chance.randrange(length) // SECTOR * SECTOR
+        missed = Extents.span(start, min(start + SECTOR, position + length))
+        for low, high in missed:
+            out[low:high] = 0
+        return missed
 
 
 class Hanging(MemorySource):
