@@ -66,9 +66,6 @@ def _judge(
         serving = {member.role for member in members if member.state.serves}
         n_missing = len(set(range(section.raid_disks)).difference(serving))
         has_parity = n_missing < table.n_parity
-        if section.side is Side.BEFORE:
-            # runs of filled sectors go on across the position, and look the same from both sides of it
-            section = before_section(description)
         found: list[Judge] = [ParityJudge(description, members, section, check=check)] if has_parity else []
         return [*found, *judges_of_replacements(description, members, section, has_parity=has_parity, check=check)]
     per_role = Counter(member.role for member in members)

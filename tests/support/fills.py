@@ -206,11 +206,8 @@ def believed(
     for low, high, geometry, new in array.sections(0, array.size):
         trust = trusts(situation, new=new)
         offsets = {each.role: each.new_data_offset if new else each.data_offset for each in array.members}
-        if array.after is not None and not new:  # what is left behind the position speaks, too
-            low_row, high_row = 0, -(-array.size // geometry.stripe_size)
-        else:
-            low_row, high_row = low // geometry.stripe_size, -(-high // geometry.stripe_size)
-        start, stop = low_row * geometry.chunk, min(high_row * geometry.chunk, array.used_size)
+        start = low // geometry.stripe_size * geometry.chunk
+        stop = min(-(-high // geometry.stripe_size) * geometry.chunk, array.used_size)
         side = _Side(
             situation,
             geometry,
