@@ -83,8 +83,9 @@ class Overlay:
 
     def _open(self, protected: set[tuple[int, int]]) -> int:
         try:
-            with contextlib.suppress(FileNotFoundError):  # a member is not even opened for writing
+            with contextlib.suppress(FileNotFoundError):  # what is not ours is not even opened for writing
                 self._refuse(os.stat(self.path), protected)
+                self._look()
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise self._failure(error.strerror or str(error)) from error
@@ -98,6 +99,16 @@ class Overlay:
             os.close(fd)
             raise
         return fd
+
+    def _look(self) -> None:
+        """Refuse a file that holds something else: it may be a disk that is no member now."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            found = os.pread(fd, len(_MAGIC), 0)
+        finally:
+            os.close(fd)
+        if found and found != _MAGIC:
+            raise self._failure("it holds something else; name a new file")
 
     def _refuse(self, status: os.stat_result, protected: set[tuple[int, int]]) -> None:
         if (status.st_dev, status.st_ino) in protected:

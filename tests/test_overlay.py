@@ -151,6 +151,23 @@ def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "it is no regular file")
 
 
+def test_what_holds_something_else_is_not_even_opened_for_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "overlay").write_bytes(DATA)
+    flags: list[int] = []
+    really = os.open
+
+    def watched(path: str, how: int, *mode: int) -> int:
+        flags.append(how)
+        return really(path, how, *mode)
+
+    monkeypatch.setattr(os, "open", watched)
+    with pytest.raises(OutputError, match="holds something else"):
+        opened(tmp_path)
+    assert [each & os.O_ACCMODE for each in flags] == [os.O_RDONLY]
+
+
 def test_one_that_was_cut_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).close()
     os.truncate(tmp_path / "overlay", SIZE)
