@@ -225,7 +225,7 @@ class BtrfsReader:
                 yield int(item.key.offset), int(extent.type), extent, data
 
     def _inline(self, extent: Any, data: memoryview) -> bytes:
-        return self._decompressed(bytes(data), int(extent.compression))
+        return _whole(self._decompressed(bytes(data), int(extent.compression)), int(extent.ram_bytes))
 
     def _part(self, extent: Any, inside: int, length: int) -> bytes:
         """Return bytes of an extent; the last one that was decoded is kept."""
@@ -236,7 +236,9 @@ class BtrfsReader:
             if size > _LARGEST_EXTENT * 2:
                 raise Damaged(f"a compressed extent at {address} is too large")
             raw = self._device.read(self._volume.places(address, size)[0], size)
-            self._decoded = ((address, size), self._decompressed(raw, int(extent.compression)))
+            # what was compressed may have ended within the last sector, and is counted in whole ones
+            least = int(extent.ram_bytes) - self._volume.sector_size + 1
+            self._decoded = ((address, size), _whole(self._decompressed(raw, int(extent.compression)), least))
         return self._decoded[1][inside : inside + length].ljust(length, b"\0")
 
     def _decompressed(self, raw: bytes, how: int) -> bytes:
@@ -249,6 +251,17 @@ class BtrfsReader:
         except Exception as error:
             # each compressor has errors of its own
             raise Damaged(f"a compressed extent cannot be decoded: {error}") from error
+
+
+def _whole(data: bytes, least: int) -> bytes:
+    """Return what was decoded; too little of it must not become zeros.
+
+    Raises:
+        Damaged: it is shorter than `least`.
+    """
+    if len(data) < least:
+        raise Damaged(f"an extent holds {len(data)} bytes and should hold {least} at least")
+    return data
 
 
 _TYPES = {

@@ -262,8 +262,11 @@ class ExtReader:
         return self._bytes(found, size)
 
     def _inline_rest(self, inode: Inode) -> bytes:
-        """Return what of the data in an inode lies among its extended attributes."""
-        return ext_xattrs.in_inode(inode.extra, self._value).get(_INLINE, b"")
+        """Return what of the data in an inode lies among its extended attributes; there always is such a part."""
+        rest = ext_xattrs.in_inode(inode.extra, self._value).get(_INLINE)
+        if rest is None:
+            raise Damaged("the data in the inode have lost their second part")
+        return rest
 
     def _inline(self, inode: Inode) -> bytes:
         """Return the data in an inode."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raidfs.errors import Unreadable
+from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem.entry import UNKNOWN, Contents, Reader
 from raidfs.filesystem.kinds import open_reader
 from tests.support.filesystems import ImageDevice, fill, kernel_mount, make
@@ -108,3 +108,29 @@ def test_what_is_no_file_system_is_refused_by_every_reader(tmp_path: Path) -> No
     for kind in ("ext4", "xfs", "btrfs", "ntfs", "vfat", "exfat"):
         with pytest.raises(Unreadable):
             open_reader(kind, ImageDevice(image))
+
+
+def test_data_in_an_inode_without_their_second_part_are_damaged_and_no_zeros(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    data = bytes(range(90))  # 60 bytes lie in the block map, the others among the attributes
+    (tmp_path / "tree" / "file").write_bytes(data)
+    features = ("-I", "256", "-O", "inline_data,^metadata_csum", "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 8 * MIB, "mkfs.ext4", "-q", *features)
+    reader = open_reader("ext4", ImageDevice(image))
+    (inode,) = [each.inode for each in reader.names(reader.root).entries if each.name == b"file"]
+    assert reader.contents(inode).inline == data
+    raw = image.read_bytes()
+    rest = data[60:]
+    assert raw.count(rest) == 1
+    entry = raw.rindex(b"data", 0, raw.index(rest))  # "system." is an index
+    image.write_bytes(raw[:entry] + b"DATA" + raw[entry + 4 :])
+    with pytest.raises(Unreadable, match="second part"):
+        open_reader("ext4", ImageDevice(image)).contents(inode)
+
+
+def test_an_extent_of_btrfs_that_decodes_to_too_little_is_damaged_and_no_zeros() -> None:
+    from raidfs.filesystem.btrfs import _whole
+
+    assert _whole(b"12345", 5) == b"12345"
+    with pytest.raises(Damaged, match="holds 4 bytes and should hold 5"):
+        _whole(b"1234", 5)
