@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.erasure.gf256 import EXP, LOG
+from raidfs.erasure.gf256 import products
 
 NEW, OLD, TORN = 1, 2, 4
 """What a row may be; a set of them is their sum."""
@@ -147,17 +147,8 @@ def multiply(coefficient: int, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Multiply bytes by an element of GF(2^8)."""
     if coefficient == 1:
         return values
-    product: NDArray[np.uint8] = _products(coefficient)[values]
+    product: NDArray[np.uint8] = products(coefficient)[values]
     return product
-
-
-@lru_cache(maxsize=256)
-def _products(coefficient: int) -> NDArray[np.uint8]:
-    """Return the multiples of an element: uint8 (256,)."""
-    found = np.zeros(256, dtype=np.uint8)
-    if coefficient:
-        found[1:] = EXP[LOG[coefficient] + LOG[1:]]
-    return found
 
 
 def _values(cells: Sequence[Sum], present: NDArray[np.bool_]) -> NDArray[np.uint64]:

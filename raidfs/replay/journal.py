@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.block import BlockSource, read_exact
-from raidfs.erasure.gf256 import multiply, power
+from raidfs.erasure.gf256 import power, products
 from raidfs.extents import Extents
 from raidfs.geometry.zone import Zone
 from raidfs.linear import Piece, piece_of
@@ -209,7 +209,7 @@ def parity_of_cached(
                 continue
             parity, missing = component.read(height, height + BLOCK)
             for changed, change in changes.items():
-                parity ^= change if number == 0 else _times(_coefficient(zone, height, changed))[change]
+                parity ^= change if number == 0 else products(_coefficient(zone, height, changed))[change]
             for start, stop in Extents.span(0, BLOCK).difference(missing.union(lost)):
                 patches.append(Patch(role, piece_of(height + start, parity[start:stop].tobytes())))
             gone.append((role, lost.difference(missing).shift(height)))
@@ -233,8 +233,3 @@ def _coefficient(zone: Zone, height: int, role: int) -> int:
     row = height // zone.chunk_size % zone.table.period
     column = int(np.argmax(zone.table.role[row] == role))
     return power(int(zone.table.exponent[row, zone.table.symbol[row, column]]))
-
-
-def _times(coefficient: int) -> NDArray[np.uint8]:
-    """Return the products of every byte; uint8 (256,)."""
-    return np.array([multiply(coefficient, value) for value in range(256)], dtype=np.uint8)
