@@ -279,7 +279,7 @@ def test_real_backups_are_refused_where_they_are_stale(case: Case, capsys: pytes
     members = case.members()
     before = fingerprints(members)
     told = []
-    for words in ([], ["--backup-file", str(case.folder / "backup-file")]):
+    for words in ([], ["--backup-file", str(case.backup())]):
         main(["examine", "--json", *words, *map(str, members)])
         told.append(json.loads(capsys.readouterr().out))
     assert told[0]["account"] == told[1]["account"]
@@ -291,7 +291,7 @@ def test_real_backups_are_refused_where_they_are_stale(case: Case, capsys: pytes
 def test_a_real_backup_that_was_overtaken_serves_nothing_wrong(case: Case) -> None:
     """With a member missing less tells that it is stale: 7 of its 48 blocks of 64 KiB are."""
     members = [str(path) for path in case.members()]
-    named = str(case.folder / "backup-file")
+    named = str(case.backup())
     truth = read(members).content
     for without in range(4):
         paths = [path for number, path in enumerate(members) if number != without]
@@ -304,7 +304,7 @@ def test_a_real_backup_that_was_overtaken_serves_nothing_wrong(case: Case) -> No
 def test_rows_that_a_real_crash_tore_are_there_by_the_backup(case: Case) -> None:
     """The crash is real; the backup was written from the truth, as mdadm has it where it holds the kernel back."""
     members = [str(path) for path in case.members()]
-    named = str(case.folder / "backup-file")
+    named = str(case.backup())
     truth = read(members, policy=DOUBTFUL).content
     plain, helped = read(members), read(members, backup_file=named)
     assert ((~plain.there).sum(), (~helped.there).sum()) == (1 << 20, 1 << 19)

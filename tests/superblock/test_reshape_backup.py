@@ -37,7 +37,7 @@ def test_a_file_with_one_part_or_two() -> None:
 
 @pytest.mark.parametrize("case", cases_here("f-r5-chunk-64to128-backup"), ids=lambda case: case.name)
 def test_a_real_one(case) -> None:  # type: ignore[no-untyped-def]  # a case
-    raw = (case.folder / "backup-file").read_bytes()
+    raw = case.backup().read_bytes()
     found = read_backup_file(MemorySource(raw))
     assert found.problem == ""
     assert [(part.array_start, part.length, part.at) for part in found.parts] == [

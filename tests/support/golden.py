@@ -160,6 +160,16 @@ class Case:
         folder = _unpacked(self.folder)
         return [folder / member["file"] for member in self.data["members"]]
 
+    def backup(self) -> Path:
+        """Return mdadm's backup file of the reshape; unpacked where the case keeps it packed."""
+        packed = self.folder / "backup-file.zst"
+        if not packed.exists():
+            return self.folder / "backup-file"
+        unpacked = _unpacked(self.folder) / "backup-file"
+        if not unpacked.exists():
+            subprocess.run(["zstd", "-dq", packed, "-o", unpacked], check=True)
+        return unpacked
+
     def copies(self, folder: Path) -> list[Path]:
         """Copy the images into `folder`, sparse and writable, for tests that damage them."""
         copied = []
