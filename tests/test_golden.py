@@ -208,6 +208,11 @@ def test_the_other_arrays_on_the_same_disks(case: Case) -> None:
     assert truths <= found
 
 
+def test_what_a_clone_carries_is_small() -> None:
+    carried = [path for path in (CHECKOUT / "tests" / "golden").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in carried) < 25 << 20
+
+
 def test_later_cases_are_listed() -> None:
     """Each case that does not give its bytes yet is named, with the part in which it will."""
     parts = {case.name: str(case.part or "later") for case in golden_cases()}
