@@ -65,6 +65,18 @@ def chart_sections(
     return tuple(charts)
 
 
+def solved_with(charts: Sequence[SectionChart], start: int, stop: int) -> tuple[int, int]:
+    """Widen [start, stop) [array bytes] by what is solved together with it in another geometry too, from other rows."""
+    low, high = start, stop
+    for chart in charts:
+        here = max(start, chart.section.array_start), min(stop, chart.section.array_stop)
+        if here[0] < here[1] and len(chart.codewords.patterns[0]) > 1:
+            first, last = chart.codewords.numbers(*here)
+            low = min(low, chart.codewords.array_origin + first * chart.codewords.size)
+            high = max(high, chart.codewords.array_origin + last * chart.codewords.size)
+    return low, high
+
+
 def redundancy_of(description: ArrayDescription) -> Redundancy | None:
     """Return what the metadata say against all redundancy; None: nothing."""
     if not description.unsynced:

@@ -103,3 +103,27 @@ def test_whatever_is_bad_in_a_cut_stripe_what_can_be_had_is_had(name: str, *, is
         helped += int((ahead & (found == (IS_REBUILT if is_quiet else IS_DOUBTFUL))).sum())
         source.close()
     assert helped, "there is a stripe to which the other geometry helps"
+
+
+@pytest.mark.parametrize("name", ["growing", "raid6-growing"])
+def test_a_new_copy_that_was_never_copied_is_not_believed(name: str) -> None:
+    """It is asked about where it helps to what lies ahead: the row of which it is a cell lies behind the position."""
+    array = cut_array(*ALL[name])
+    assert array.after is not None
+    cut = cut_stripe(array.geometry, array.after, array.position, array.size, backwards=False)
+    assert cut is not None
+    row = cut[0][0] // CHUNK
+    number = row * array.geometry.data_disks
+    new_row, k = divmod(number, array.after.data_disks)
+    role = array.after.stripe(new_row).data[k]
+    place = array.roles[role].new_data_offset + new_row * CHUNK
+    array.roles[role].image[place : place + CHUNK] = bytes(CHUNK)
+    bad = [(each, shifted(cut[0], array.roles[each].data_offset)) for each in array.geometry.stripe(row).data]
+    damaged = Damaged(array, bad=tuple(bad))
+    description = with_quiet(damaged.description, (0, array.position))
+    for start in (array.position, array.position + SECTOR):
+        source = ArraySource(description, seated(description, damaged.sources))
+        content, lost = read_exact(source, start, SECTOR)
+        assert not lost
+        assert content == array.truth[start : start + SECTOR]
+        source.close()
