@@ -6,8 +6,9 @@ sector is worth is what `tests.oracle.reach` says, by a rank test of the equatio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from tests.oracle.member import NEW, OLD, STALE
 from tests.oracle.needs import needs
 from tests.oracle.ranges import Range, intersection, merged
 from tests.oracle.reach import HEALTHS, IS_DOUBTFUL, IS_LOST, IS_REBUILT, IS_UNPROVEN, counts, healths
+from tests.oracle.scan import scan
+from tests.oracle.sources import situation_of
 from tests.oracle.writer import Simulation
 from tests.support.crashes import arrays
 from tests.support.golden import Case, cases_here
 from tests.support.reading import Bytes, extents_of, mask_of, read_all, truth_of
-from tests.support.scenes import Damage, Scene, spoil
+from tests.support.scenes import Damage, Scene, cut_stripe, spoil
 
 pytestmark = pytest.mark.golden
 
@@ -109,6 +112,41 @@ PLACES = range(4 << 20, 16 << 20, SECTOR)
 
 
 @st.composite
+def cut_damages(draw: st.DrawFn, cut: tuple[Range, Range] | None, offsets: Mapping[int, Range]) -> dict[int, Extents]:
+    """Draw bad sectors about the old stripe that the position of a reshape cuts, at one height on several members.
+
+    Args:
+        draw: hypothesis's.
+        cut: see `cut_stripe`; None: nothing is bad.
+        offsets: data_offset and new_data_offset of members, by index [image bytes].
+    """
+    if cut is None or not draw(st.booleans()):
+        return {}
+    (low, high), (first, last) = cut
+    below = draw(st.integers(0, (high - low) // SECTOR - 1)) * SECTOR
+    places = [(low + below, high), (first, last), (low, low + SECTOR), (first, first + SECTOR)]
+    chosen = st.lists(st.sampled_from([0, 0, 0, 1, 2, 3]), max_size=1)
+    return {
+        index: Extents([(places[each][0] + old_and_new[each % 2], places[each][1] + old_and_new[each % 2])])
+        for index, old_and_new in offsets.items()
+        for each in draw(chosen)
+    }
+
+
+@cache
+def cut_of(case: Case) -> tuple[tuple[Range, Range] | None, dict[int, Range]]:
+    """What `cut_damages` needs of a real array."""
+    found, offsets = situation_of(case.members(), {}), {}
+    for index, image in enumerate(case.members()):
+        superblock = scan(image)[2]
+        moved = superblock.reshape.new_offset if superblock.reshape else 0
+        offsets[index] = (superblock.data_offset, superblock.data_offset + moved)
+    if found.after is None:
+        return None, offsets
+    return cut_stripe(found.geometry, found.after, found.position, found.size, backwards=found.backwards), offsets
+
+
+@st.composite
 def damages(draw: st.DrawFn, case: Case) -> Damage:
     """Draw damage of a real array, of which at least one current member is left."""
     members = case.members()
@@ -127,9 +165,10 @@ def damages(draw: st.DrawFn, case: Case) -> Damage:
     places = st.lists(place, max_size=6).map(Extents)
     indexes = range(len(members))
     is_cut = case.data["before_crash"]["metadata_version"] in ("1.1", "1.2") and draw(st.integers(0, 3)) == 0
+    at_cut = draw(cut_damages(*cut_of(case)))
     return Damage(
         missing=frozenset(missing),
-        told={index: draw(places) for index in indexes},
+        told={index: draw(places).union(at_cut.get(index, Extents())) for index in indexes},
         failing={index: draw(places) for index in indexes} if draw(st.integers(0, 2)) else {},
         cut={draw(st.sampled_from(indexes)): draw(st.sampled_from(PLACES))} if is_cut else {},
     )
@@ -138,7 +177,7 @@ def damages(draw: st.DrawFn, case: Case) -> Damage:
 CASES_WITH_DAMAGE = st.sampled_from(CASES).flatmap(lambda case: st.tuples(st.just(case), damages(case)))
 
 
-@settings(max_examples=12)
+@settings(max_examples=16)
 @given(st.data(), CASES_WITH_DAMAGE)
 def test_real_arrays(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, drawn: tuple[Case, Damage]) -> None:
     case, damage = drawn
@@ -168,6 +207,21 @@ def test_what_is_held_twice_is_there_with_two_members_missing(case: Case, tmp_pa
         assert withheld.difference(lost) == extents_of(expected == IS_DOUBTFUL)
         served = ~mask_of(lost, len(content))
         assert np.array_equal(content[served], truth_of(case)[served])
+
+
+def test_what_an_old_stripe_has_ahead_of_the_position_is_had_from_new_copies(tmp_path: Path) -> None:
+    """Position at sector 56448, old stripe 220: D0 behind it on disk2, D1 on disk0, P on disk1."""
+    (case,) = cases_here("a-r5-3to4-12-64k-40")
+    bad = Extents.span(30208 * SECTOR, 30336 * SECTOR)
+    scene = Scene(case.members(), Damage(missing=frozenset({2}), told={0: bad}), tmp_path)
+    ahead = Extents.span(56448 * SECTOR, 56576 * SECTOR)
+    for asks_data in (False, True):
+        with scene.opened(asks_data=asks_data) as source:
+            assert source.known_losses(0, source.size) == ahead
+        with scene.opened(Policy(doubtful=True), asks_data=asks_data) as source:
+            content, lost = read_all(source)
+            assert not lost
+            assert np.array_equal(content, truth_of(case))
 
 
 @settings(max_examples=6)
@@ -220,9 +274,15 @@ def simulated_damages(draw: st.DrawFn, array: Simulation) -> Damage:
     start, length = st.integers(first, sectors - 1), st.sampled_from([1, 1, 2, 7, 8, 40])
     place = st.builds(lambda at, n: (at * SECTOR, min(at + n, sectors) * SECTOR), start, length)
     places = st.lists(place, max_size=3).map(Extents)
+    cut = None
+    if array.after is not None:
+        cut = cut_stripe(array.geometry, array.after, array.position, array.size, backwards=array.backwards)
+    at_cut = draw(
+        cut_damages(cut, {n: (each.data_offset, each.new_data_offset) for n, each in enumerate(array.members)})
+    )
     return Damage(
         missing=draw(st.frozensets(st.sampled_from(others), max_size=3)) if others else frozenset(),
-        told={number: draw(places) for number in numbers},
+        told={number: draw(places).union(at_cut.get(number, Extents())) for number in numbers},
         failing={number: draw(places) for number in numbers} if draw(st.integers(0, 2)) else {},
         cut={draw(st.sampled_from(numbers)): draw(start) * SECTOR} if draw(st.integers(0, 3)) == 0 else {},
     )

@@ -135,8 +135,8 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
         findings.append(Finding(Severity.WARNING, "array", text))
     if account.lost and is_too_large(description):
         text = (
-            "what the reshape left at its old places is not used to rebuild what lies behind its position: the old and "
-            "the new geometry repeat together only after too many chunks"
+            "what the reshape left at its old places is not used to rebuild what lies behind its position, nor new "
+            "copies to rebuild what lies ahead: the old and the new geometry repeat together only after too many chunks"
         )
         findings.append(Finding(Severity.WARNING, "array", text))
     if account.lost:

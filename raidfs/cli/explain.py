@@ -22,6 +22,7 @@ _SIDES = {
     Side.BEFORE: "the old geometry (the reshape has not come here)",
     Side.AFTER: "the new geometry (the reshape has passed here)",
 }
+_OTHER = {Side.ONLY: "", Side.BEFORE: " of the old geometry", Side.AFTER: " of the new geometry"}
 _WORTH = {
     Health.GOOD: "good: read from its own place, which nothing speaks against",
     Health.REBUILT: "rebuilt: computed from redundancy that nothing speaks against",
@@ -95,8 +96,8 @@ def _place(found: Explanation, place: Place, paths: list[str], factor: str = "")
     else:
         where = f"{paths[place.source]} at {format_offset(place.image_offset)}"
     against = f" [{'; '.join(place.flaws)}]" if place.flaws and place.source is not None else ""
-    old = " of the old geometry" if place.side is not found.side else ""
-    return f"{factor}{place.symbol}{old} on role {place.role}: {where}{against}"
+    other = _OTHER[place.side] if place.side is not found.side else ""
+    return f"{factor}{place.symbol}{other} on role {place.role}: {where}{against}"
 
 
 def _as_json(found: Explanation, paths: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,43 @@ from raidfs.cli.nested import Nested
 from raidfs.cli.opening import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
+from raidfs.cli.unread_metadata import Unread, unread_metadata
 from raidfs.engine.account import Account
-from raidfs.engine.needs import Need, needs_of
+from raidfs.engine.needs import needs_of
+from raidfs.extents import Extents
 from raidfs.image.ddrescue import Status, blocks_of, mapfile_lines
+from raidfs.image.raw import RawImage
 from raidfs.output import make_folder, refuse_existing, write_text
 from raidfs.units import format_size
 
 SUFFIX = ".domain.map"
 """Of a domain map, behind the name of its image."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be rescued of one member.
+
+    Attributes:
+        path: of the member; of an image that is not known to be one.
+        image: on which it lies; None: it is an array itself.
+        data: of its data [image bytes].
+        unreadable: how much of its data cannot be read [bytes].
+        metadata: of what says what it is.
+        domain_map: path of the map that says so; None: there is none.
+    """
+
+    path: str
+    image: RawImage | None
+    data: Extents = Extents()
+    unreadable: int = 0
+    metadata: tuple[Unread, ...] = ()
+    domain_map: str | None = None
+
+    @property
+    def extents(self) -> Extents:
+        """All of it [image bytes]."""
+        return self.data.union(*(each.extents for each in self.metadata))
 
 
 @click.command(short_help="Say which unreadable sectors are worth another attempt.")
@@ -32,80 +62,104 @@ SUFFIX = ".domain.map"
 def needs(members: tuple[str, ...], folder: str, force: bool, as_json: bool, quiet: bool, **shared: Any) -> int:
     """Write, for each failing member, a ddrescue domain map of exactly those sectors whose rescue gives bytes back.
 
-    Sectors that the redundancy makes up for are not in it: a dying disk is read where it matters and nowhere else.
+    Sectors that the redundancy makes up for are not in it: a dying disk is read where it matters and nowhere else. A
+    superblock, bad-block log or bitmap that cannot be read is in it if the array would have more of its bytes with it.
     """
     with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
-        found = needs_of(array.charts, array.flaws)
-        written = _write_maps(array, found, folder, force=force)
+        found = _write_maps(array, _wanted(array), folder, force=force)
         if not quiet:
-            click.echo(_as_json(array, found, written) if as_json else "\n".join(_lines(array, found, written)))
+            click.echo(_as_json(array, found) if as_json else "\n".join(_lines(array, found)))
     return 0
 
 
-def _write_maps(array: OpenArray, found: Sequence[Need], folder: str, *, force: bool) -> dict[int, str]:
-    """Write the domain maps; returns the path of each, by source."""
-    wanted = [need for need in found if need.extents and images_of(array.serving[need.source][1])]
-    paths = dict(zip((need.source for need in wanted), _names(array, wanted, folder), strict=True))
-    protected = [image.describe_inode() for image in array.images.values()]
-    if wanted:
-        make_folder(folder)
-    for path in paths.values():
-        refuse_existing(path, protected, force=force)
-    for need in wanted:
+def _wanted(array: OpenArray) -> list[Wanted]:
+    """Return what is to be rescued of each member of which anything cannot be read."""
+    found: dict[str, Wanted] = {}
+    for need in needs_of(array.charts, array.flaws):
         source = array.serving[need.source][1]
-        (image,), wanted_bytes = images_of(source), need.extents.shift(source.base)
-        size = max(image.size, int(wanted_bytes.array[-1, 1]))
+        image = next(iter(images_of(source)), None)
+        before = found.get(source.path, Wanted(source.path, image))
+        found[source.path] = replace(
+            before,
+            data=before.data.union(need.extents.shift(source.base)),
+            unreadable=before.unreadable + need.unreadable.total,
+        )
+    for each in unread_metadata(array):
+        before = found.get(each.path, Wanted(each.path, each.image))
+        found[each.path] = replace(before, metadata=(*before.metadata, each))
+    return list(found.values())
+
+
+def _write_maps(array: OpenArray, found: Sequence[Wanted], folder: str, *, force: bool) -> list[Wanted]:
+    """Write the domain maps, and say where."""
+    names = _names([each for each in found if each.extents and each.image], folder)
+    protected = [image.describe_inode() for image in array.images.values()]
+    if names:
+        make_folder(folder)
+    for path in names.values():
+        refuse_existing(path, protected, force=force)
+    for each in found:
+        if each.path not in names or each.image is None:
+            continue
+        path, extents = names[each.path], each.extents
+        size = max(each.image.size, int(extents.array[-1, 1]))
         comments = [
-            f"Domain map of {image.path!a}: what raidfs needs of it to give back bytes of the array.",
-            f"Use: ddrescue -d -r3 -m {Path(paths[need.source]).name!a} DISK IMAGE MAPFILE",
+            f"Domain map of {each.image.path!a}: what raidfs needs of it to give back bytes of the array.",
+            f"Use: ddrescue -d -r3 -m {Path(path).name!a} DISK IMAGE MAPFILE",
         ]
-        blocks = blocks_of(size, [(wanted_bytes, Status.FINISHED)], Status.NOT_TRIED)
-        write_text(paths[need.source], mapfile_lines(comments, blocks))
-    return paths
+        blocks = blocks_of(size, [(extents, Status.FINISHED)], Status.NOT_TRIED)
+        write_text(path, mapfile_lines(comments, blocks))
+    return [replace(each, domain_map=names.get(each.path)) for each in found]
 
 
-def _names(array: OpenArray, wanted: Sequence[Need], folder: str) -> list[str]:
-    """Name the maps after their images; images of one name from several folders are told apart by their role."""
-    names = [Path(array.serving[need.source][0].path).name for need in wanted]
-    return [
-        str(Path(folder) / (f"{name}{SUFFIX}" if names.count(name) == 1 else f"{name}.{need.source}{SUFFIX}"))
-        for name, need in zip(names, wanted, strict=True)
-    ]
+def _names(wanted: Sequence[Wanted], folder: str) -> dict[str, str]:
+    """Name the maps after their images, by the path of the member; those of one name are told apart by a number."""
+    names = [Path(each.path).name for each in wanted]
+    return {
+        each.path: str(Path(folder) / (f"{name}{SUFFIX}" if names.count(name) == 1 else f"{name}.{number}{SUFFIX}"))
+        for number, (name, each) in enumerate(zip(names, wanted, strict=True))
+    }
 
 
-def _lines(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -> list[str]:
+def _lines(array: OpenArray, found: Sequence[Wanted]) -> list[str]:
     account = array.account()
     withheld = account.lost + account.doubtful
     if not withheld:
         return ["Nothing is needed: every byte of the array is served."]
-    sources = [array.serving[need.source][1] for need in found if need.extents]
-    nested = [each for each in sources if isinstance(each, Nested)]
+    written = [each for each in found if each.domain_map]
+    nested = [source for _, source in array.serving if isinstance(source, Nested)]
+    nested = [each for each in nested if any(one.path == each.path and one.extents for one in found)]
     if not written and not nested:
         return [
             f"{format_size(withheld)} of the array are lost or doubtful,",
             "but not for sectors that could be read again: no rescue of these images gives them back.",
         ]
     lines = [f"{format_size(withheld)} of the array are lost or doubtful. Worth another attempt:"]
-    for need in found:
-        path = array.serving[need.source][0].path
-        told = f"{format_size(need.extents.total)} of {format_size(need.unreadable.total)} that are unreadable"
-        lines.append(f"  {path}: {told}" + (f" -> {written[need.source]}" if need.source in written else ""))
+    for each in found:
+        told = [f"{format_size(one.extents.total)} of {one.what}" for one in each.metadata]
+        if each.unreadable:
+            told.append(f"{format_size(each.data.total)} of {format_size(each.unreadable)} that are unreadable")
+        lines.append(f"  {each.path}: {' and '.join(told)}" + (f" -> {each.domain_map}" if each.domain_map else ""))
     lines += [
         f"  {each.path} is an array itself: ask for that array's own needs with --uuid {each.array.description.uuid}"
         for each in nested
     ]
     if not written:
         return lines
-    first = next(iter(written.values()))
-    (image,) = images_of(array.serving[next(iter(written))][1])
-    return [
-        *lines,
+    image = written[0].image
+    assert image is not None, "what has a map has an image"
+    lines += [
         "Next, for each of them, with the disk that the image was made of:",
-        f"  ddrescue -d -r3 -m {first} /dev/DISK {image.path} {image.path}.map",
+        f"  ddrescue -d -r3 -m {written[0].domain_map} /dev/DISK {image.path} {image.path}.map",
     ]
+    if any(each.metadata for each in found):
+        lines.append(
+            "Then run `raidfs needs` again: what more is known of a member then may make more of it worth reading."
+        )
+    return lines
 
 
-def _as_json(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -> str:
+def _as_json(array: OpenArray, found: Sequence[Wanted]) -> str:
     account: Account = array.account()
     data = {
         "schema_version": 1,
@@ -113,13 +167,14 @@ def _as_json(array: OpenArray, found: Sequence[Need], written: dict[int, str]) -
         "doubtful": account.doubtful,
         "members": [
             {
-                "path": array.serving[need.source][0].path,
-                "domain_map": written.get(need.source),
-                "needed": need.extents.total,
-                "unreadable": need.unreadable.total,
-                "ranges": [[start, stop] for start, stop in need.extents.shift(array.serving[need.source][1].base)],
+                "path": each.path,
+                "domain_map": each.domain_map,
+                "needed": each.data.total,
+                "unreadable": each.unreadable,
+                "metadata": [{"what": one.what, "ranges": list(one.extents)} for one in each.metadata],
+                "ranges": list(each.extents),
             }
-            for need in found
+            for each in found
         ],
     }
     return json.dumps(data, indent=2)

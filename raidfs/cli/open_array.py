@@ -111,6 +111,11 @@ class OpenArray:
         return tuple(image for image in dict.fromkeys(below) if image.path in self.images)
 
     @property
+    def members(self) -> dict[str, MemberSource]:
+        """Where superblocks were found, also of other arrays, by path."""
+        return self._opened.members
+
+    @property
     def superblocks(self) -> dict[str, Found]:
         """Of every member, by its path."""
         return self._opened.superblocks

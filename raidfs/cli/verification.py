@@ -23,7 +23,8 @@ from raidfs.engine.seam import find_seam
 from raidfs.engine.verify import Run, Walked, mismatch_of, mismatching_stripes, walk, walkable_of, walked_bytes
 from raidfs.errors import Interrupted, OutputError
 from raidfs.extents import Extents
-from raidfs.image.digest import Digest, digest_images
+from raidfs.image.digest import Begun, Digest, begun_of, digest_images
+from raidfs.image.sha256 import is_resumable
 from raidfs.output import StateFile
 from raidfs.report.verification import Verified
 from raidfs.units import format_size
@@ -59,6 +60,7 @@ class Verification:
         self._geometries = walkable_of(description, self._members, self._flaws)
         self._before: dict[str, Digest] = {}
         self._after: dict[str, Digest] = {}
+        self._begun: dict[str, Begun] = {}
         self._walked = Walked()
         self._copies = copies_of(description)
         self._saved = time.monotonic()
@@ -133,9 +135,9 @@ class Verification:
 
     def _digest(self, into: dict[str, Digest], what: str, tell: Tell) -> None:
         left = {path: image for path, image in self._array.images.items() if path not in into}
-        for n_bytes, done in self._closed(digest_images(left)):
+        for n_bytes, done in self._closed(digest_images(left, self._begun)):
             into.update(done)
-            tell(what, n_bytes - sum(digest.size for digest in done.values()))
+            tell(what, max(0, n_bytes - self._n_begun - sum(digest.size for digest in done.values())))
 
     @staticmethod
     def _closed(steps: Iterator[_T]) -> Iterator[_T]:
@@ -177,7 +179,13 @@ class Verification:
         """Bytes that were read."""
         copies = 0 if self._copies is None else 2 * (self._copies.position - self._copies.start)
         hashed = sum(digest.size for digests in (self._before, self._after) for digest in digests.values())
+        hashed += self._n_begun
         return hashed + walked_bytes(self._geometries, self._walked) + copies
+
+    @property
+    def _n_begun(self) -> int:
+        """Bytes that went into digests which are not done; threads add to them meanwhile."""
+        return sum(each.offset for each in [*self._begun.values()])
 
     def _stopped(self) -> str:
         """Save, and say how to go on."""
@@ -196,6 +204,7 @@ class Verification:
             {
                 "before": {path: asdict(digest) for path, digest in self._before.items()},
                 "after": {path: asdict(digest) for path, digest in self._after.items()},
+                "begun": {path: asdict(each) for path, each in [*self._begun.items()]},
                 "walked": asdict(self._walked),
                 "copies": None if self._copies is None else asdict(self._copies),
                 "learned": notes_of(self._array.learned),
@@ -208,6 +217,8 @@ class Verification:
         try:
             self._before = {path: Digest(**digest) for path, digest in notes["before"].items()}
             self._after = {path: Digest(**digest) for path, digest in notes["after"].items()}
+            sizes = {path: image.size for path, image in self._array.images.items()}
+            self._begun = {path: begun_of(each, sizes[path]) for path, each in notes["begun"].items() if is_resumable()}
             walked = {name: _tuples(value) for name, value in notes["walked"].items()}
             walked["runs"] = tuple(Run(**run) for run in notes["walked"]["runs"])
             found = notes["walked"]["differences"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.block import BlockSource, Requests, Watchable, check_requests
 from raidfs.engine.account import extents_with
-from raidfs.engine.chart import SectionChart, chart_sections
+from raidfs.engine.chart import SectionChart, chart_sections, solved_with
 from raidfs.engine.damage import UNREADABLE, Flaw, known_flaws, merged_flaws, unread_flaws, without_healed
 from raidfs.engine.fetch import EVERYTHING, Failure, FileSource, MemberReader, answers_at_once, patient, run_reads
 from raidfs.engine.flatten import fits, flatten, make_work
@@ -166,7 +166,7 @@ class ArraySource:
             part = out[position : position + length]
             said = self._serve_nowait(offset, part) if length else SERVED
             if said == SERVED_FILLED:
-                self._scrutiny.settle(offset, offset + length)
+                self._scrutiny.settle(*solved_with(self._sight.charts, offset, offset + length))
                 said = self._serve_nowait(offset, part)
             if said != SERVED:
                 lost.append(self._read_slowly(offset, part).shift(position))
@@ -179,7 +179,7 @@ class ArraySource:
         """
         everything = self._scrutiny if self.policy.check else self._scrutinised(check=True)
         for start, stop in ranges:
-            everything.settle(start, stop)
+            everything.settle(*solved_with(self._sight.charts, start, stop))
 
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""
@@ -235,7 +235,8 @@ class ArraySource:
         work, scratch = self._work_for(sight.chart)
         said: int = serve_nowait(sight.chart, work, self._files, out, scratch, offset, int(self.policy.limit))
         if said == SERVED_FILLED or (said == SERVED and self.policy.check):
-            said = SERVED if self._scrutiny.is_settled(offset, offset + len(out)) else SERVED_FILLED
+            behind = solved_with(sight.charts, offset, offset + len(out))
+            said = SERVED if self._scrutiny.is_settled(*behind) else SERVED_FILLED
         # in this order: what was read is what was opened, and nobody has learned of a change meanwhile
         return said if said != SERVED or (self._unchanged() and self._sight is sight) else GAVE_UP
 
@@ -268,7 +269,7 @@ class ArraySource:
             arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
             if not failures and (self.policy.check or any_read_filled(reads, arena)):
-                self._scrutiny.settle(offset, offset + len(out))
+                self._scrutiny.settle(*solved_with(sight.charts, offset, offset + len(out)))
             if failures or self._sight is not sight:
                 absent += self._absent(failures)
                 if number >= _MOST_TRIES:

@@ -49,7 +49,7 @@ def chart_sections(
 ) -> tuple[SectionChart, ...]:
     """Lay the flaws over the geometry.
 
-    Where the new geometry of a reshape does not suffice by itself, what the old one left there is used too.
+    Where one geometry of a reshape does not suffice by itself, what the other one holds of it is used too.
 
     Args:
         description: the array.
@@ -61,8 +61,20 @@ def chart_sections(
     charts: list[SectionChart] = []
     for section in sections_of(description):
         chart = _chart(section, codewords_of(section, members, redundancy), known)
-        charts += [chart] if section.side is not Side.AFTER else _helped(description, members, chart, known)
+        charts += [chart] if section.side is Side.ONLY else _helped(description, members, chart, known)
     return tuple(charts)
+
+
+def solved_with(charts: Sequence[SectionChart], start: int, stop: int) -> tuple[int, int]:
+    """Widen [start, stop) [array bytes] by what is solved together with it in another geometry too, from other rows."""
+    low, high = start, stop
+    for chart in charts:
+        here = max(start, chart.section.array_start), min(stop, chart.section.array_stop)
+        if here[0] < here[1] and len(chart.codewords.patterns[0]) > 1:
+            first, last = chart.codewords.numbers(*here)
+            low = min(low, chart.codewords.array_origin + first * chart.codewords.size)
+            high = max(high, chart.codewords.array_origin + last * chart.codewords.size)
+    return low, high
 
 
 def redundancy_of(description: ArrayDescription) -> Redundancy | None:
@@ -76,19 +88,20 @@ def redundancy_of(description: ArrayDescription) -> Redundancy | None:
 def _helped(
     description: ArrayDescription, members: Sequence[Member], chart: SectionChart, known: Known
 ) -> list[SectionChart]:
-    """Cut the new side of a reshape where the new geometry alone does not suffice, and chart both together there."""
+    """Cut one side of a reshape where its geometry alone does not suffice, and chart both together there."""
     section = chart.section
     has_sure_copies = description.reshape is not None and bool(description.reshape.quiet)
     enough = Health.REBUILT if has_sure_copies else Health.UNPROVEN
-    if not _poor_states(chart, enough).any():
-        return [chart]  # both geometries together are large
-    joint = joint_codewords(description, members, section, chart.codewords, redundancy_of(description))
+    poor = _insufficient(chart, enough)
+    if not poor:
+        return [chart]
+    joint = joint_codewords(description, members, section, chart.codewords, poor, redundancy_of(description))
     if joint is None:
         return [chart]
-    codewords, zone = joint
+    codewords, where = joint
     pieces: list[SectionChart] = []
     done = section.array_start
-    for start, stop in _insufficient(chart, codewords, enough).clip(*zone):
+    for start, stop in where:
         if done < start:
             pieces.append(_chart(replace(section, array_start=done, array_stop=start), chart.codewords, known))
         first, last = codewords.numbers(start, stop)
@@ -109,16 +122,14 @@ def _poor_states(chart: SectionChart, enough: Health) -> NDArray[np.bool_]:
     )
 
 
-def _insufficient(chart: SectionChart, joint: Codewords, enough: Health) -> Extents:
-    """Return the joint codewords in which some byte is worth less than `enough` [array bytes]."""
+def _insufficient(chart: SectionChart, enough: Health) -> Extents:
+    """Return the codewords in which some byte is worth less than `enough` [array bytes]."""
     own = chart.codewords
     _, last = own.numbers(chart.section.array_start, chart.section.array_stop)
     stops = np.append(chart.span_start[1:], last * own.symbol_size)
     wanted = _poor_states(chart, enough)[chart.span_state]
     low = own.array_origin + chart.span_start[wanted] // own.symbol_size * own.size
     high = own.array_origin + -(-stops[wanted] // own.symbol_size) * own.size
-    low = joint.array_origin + (low - joint.array_origin) // joint.size * joint.size
-    high = joint.array_origin + -(-(high - joint.array_origin) // joint.size) * joint.size
     return Extents(np.stack((low, high), axis=1)).clip(chart.section.array_start, chart.section.array_stop)
 
 

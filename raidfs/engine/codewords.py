@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from raidfs.array.description import Member
 from raidfs.engine.damage import TrustMap
 from raidfs.engine.health import Trust
@@ -155,6 +157,12 @@ class Codewords:
                 self.patterns[(first + number) % self.period] for number in range(min(self.period, n_codewords))
             ),
         )
+
+    def around(self, extents: Extents) -> Extents:
+        """Return all bytes of the codewords that touch some bytes [array bytes]."""
+        ranges = extents.array - self.array_origin
+        numbers = np.stack((ranges[:, 0] // self.size, -(-ranges[:, 1] // self.size)), axis=1)
+        return Extents(numbers * self.size + self.array_origin)
 
     def numbers(self, array_start: int, array_stop: int) -> tuple[int, int]:
         """Return the first and behind-last codeword that touch a range [array bytes]."""

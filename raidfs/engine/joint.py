@@ -1,13 +1,19 @@
-"""Both geometries of a reshape as one code, for what lies behind the reshape position.
+"""Both geometries of a reshape as one code: what lies behind the reshape position, and the old stripes that it cuts.
 
-The new geometry holds everything there. Where the front has not come yet, the old places still hold it a second time:
+The new geometry holds everything behind the position. Where the front has not come yet, the old places still hold it a
+second time:
 
     old places   |.. rewritten ..|== copies of what lies behind the position ==|-- the only copy of what lies ahead --|
+    old stripes                                                        ... |  D0  P | D1  | ...
+                                                                                position ^
+
+An old stripe that the position cuts has data on both sides of it. What its parity knows is the sum of what both were
+when the one was copied, so what lies ahead can be had from new copies, too.
 
 A joint codeword is the fewest array bytes over which both geometries have whole codewords; its symbols are as small as
-the smaller chunk. The ways to a symbol, in this order: the new geometry by itself; the old one by itself, of which the
-result is the old copy; all cells together. A write behind the position goes to the new place only, so an old copy is
-doubtful, except in what was copied so lately that nothing can have been written there since.
+the smaller chunk. The ways to a symbol, in this order: the geometry in force by itself; the other one by itself, of
+which the result is the copy; all cells together. A write behind the position goes to the new place only, so that a copy
+is what the other place holds is doubtful, except in what was copied so lately that nothing can have been written since.
 """
 
 from __future__ import annotations
@@ -16,14 +22,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import gcd, lcm
 
+import numpy as np
+
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape
 from raidfs.engine.codewords import NOBODY, ZERO, Codewords, Condition, Pattern, Place, Redundancy, Way, codewords_of
 from raidfs.engine.damage import trust_map
 from raidfs.engine.health import Trust
 from raidfs.erasure.linear_code import Equation, LinearCode
 from raidfs.extents import Extents
-from raidfs.geometry.geometry import zone_of
-from raidfs.geometry.reshape import Section, Side, before_section, recorded_rows, touched_rows
+from raidfs.geometry.reshape import (
+    Section,
+    Side,
+    after_section,
+    before_section,
+    recorded_rows,
+    rows_of_reshape,
+    touched_rows,
+)
+from raidfs.geometry.standing import data_of
 
 _EVERYWHERE = 1 << 62
 _MOST_SYMBOLS = 1 << 10
@@ -39,87 +55,117 @@ def joint_codewords(
     description: ArrayDescription,
     members: Sequence[Member],
     section: Section,
-    new: Codewords,
+    own: Codewords,
+    poor: Extents,
     redundancy: Redundancy | None,
-) -> tuple[Codewords, tuple[int, int]] | None:
+) -> tuple[Codewords, Extents] | None:
     """Lay both geometries over the sources.
 
     Args:
         description: the array.
         members: the member of each source.
-        section: of the new side.
-        new: its codewords.
+        section: a run of it in one of the geometries.
+        own: its codewords.
+        poor: to what of it more would help [array bytes].
         redundancy: see `codewords_of`.
 
     Returns:
-        The codewords, and the array bytes of which something may be left at its old place; None: nothing is.
+        The codewords, and where in the section they are to be used [array bytes]; None: the other geometry helps to
+        nothing.
     """
     reshape = description.reshape
     if reshape is None:
         return None
-    zone = _held_twice(description, reshape, members, section)
-    if zone is None:
+    is_new = section.side is Side.AFTER
+    written = _written_rows(description, section)
+    helped = _held_twice(description, reshape, members, section) if is_new else _cut_stripes(description, written)
+    helped = helped.clip(section.array_start, section.array_stop)
+    if not poor.intersection(helped):
+        return None  # both geometries together are large
+    other = codewords_of((before_section if is_new else after_section)(description), members, redundancy)
+    if _is_too_large(own, other):
         return None
-    old = codewords_of(before_section(description), members, redundancy)
-    if _is_too_large(new, old):
-        return None
-    size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
-    recorded = written = recorded_rows(description)
-    if reshape.front is not None:
-        # what is not proven to be written has its flaw, where the data were asked
-        stripe, chunk = reshape.after.stripe_size, reshape.after.chunk_size
-        rows = Extents.span(section.array_start // stripe * chunk, -(-section.array_stop // stripe) * chunk)
-        written = written.union(touched_rows(description).intersection(rows))
+    size, symbol_size = lcm(own.size, other.size), gcd(own.symbol_size, other.symbol_size)
+    recorded = recorded_rows(description)
     component_stop = before_section(description).zone.component_stop
 
     def left(member: Member) -> Extents:
         """What the reshape left alone; of what it may have rewritten without record the flaws tell."""
         everything = Extents.span(member.data_offset, member.data_offset + component_stop)
-        is_new = member.past is None and (member.role or 0) < reshape.after.raid_disks
-        return everything.difference(recorded.shift(member.new_data_offset)) if is_new else everything
+        is_reused = member.past is None and (member.role or 0) < reshape.after.raid_disks
+        return everything.difference(recorded.shift(member.new_data_offset)) if is_reused else everything
 
-    after = _regrouped(new, size // new.size, symbol_size)
-    after = _with_held(after, members, lambda member: written.shift(member.new_data_offset))
-    before = _with_held(_regrouped(old, size // old.size, symbol_size), members, left)
-    return _joined(after, before, reshape.quiet), zone
+    def moved(member: Member) -> Extents:
+        return written.shift(member.new_data_offset)
+
+    mine, others = (_regrouped(each, size // each.size, symbol_size) for each in (own, other))
+    mine = _with_held(mine, members, moved if is_new else left)
+    others = _with_held(others, members, left if is_new else moved)
+    joined = _joined(mine, others, reshape.quiet)
+    return joined, joined.around(poor).intersection(helped)
 
 
 def is_too_large(description: ArrayDescription) -> bool:
-    """Tell whether old copies behind the position of a reshape are not used: the geometries have too little alike."""
-    reshape = description.reshape
-    if reshape is None:
+    """Tell whether copies of a reshape's other geometry are not used: the geometries have too little alike."""
+    if description.reshape is None:
         return False
-    zone = zone_of(reshape.after, description.component_size)
-    after = Section(0, description.size, Side.AFTER, zone, reshape.after.raid_disks)
-    return _is_too_large(codewords_of(after, ()), codewords_of(before_section(description), ()))
+    return _is_too_large(codewords_of(after_section(description), ()), codewords_of(before_section(description), ()))
 
 
-def _is_too_large(new: Codewords, old: Codewords) -> bool:
-    size, symbol_size = lcm(new.size, old.size), gcd(new.symbol_size, old.symbol_size)
-    period = lcm(*(each.period // gcd(each.period, size // each.size) for each in (new, old)))
+def _is_too_large(own: Codewords, other: Codewords) -> bool:
+    size, symbol_size = lcm(own.size, other.size), gcd(own.symbol_size, other.symbol_size)
+    period = lcm(*(each.period // gcd(each.period, size // each.size) for each in (own, other)))
     return size // symbol_size > _MOST_SYMBOLS or period * (size // symbol_size) > _MOST_RECIPES
+
+
+def _written_rows(description: ArrayDescription, section: Section) -> Extents:
+    """Return the rows whose new cells count [component bytes of the new geometry]."""
+    recorded, reshape = recorded_rows(description), description.reshape
+    if reshape is None or reshape.front is None:
+        return recorded
+    # what is not proven to be written has its flaw, where the data were asked
+    if section.side is Side.AFTER:
+        stripe, chunk = reshape.after.stripe_size, reshape.after.chunk_size
+        start, stop = section.array_start // stripe * chunk, -(-section.array_stop // stripe) * chunk
+        return recorded.union(touched_rows(description).clip(start, stop))
+    # of what lies ahead, a new place that is open is no better than none
+    rows = rows_of_reshape(description)
+    return recorded if rows is None else recorded.union(rows.likely_written)
+
+
+def _cut_stripes(description: ArrayDescription, written: Extents) -> Extents:
+    """Return the old stripes of which the new geometry holds something [array bytes].
+
+    Only parity joins what lies ahead of the position to what lies behind it.
+    """
+    before, after = before_section(description), after_section(description)
+    if not (before.zone.table.n_parity and after.zone.table.n_parity):
+        return Extents()
+    moved = data_of(after.zone, dict.fromkeys(range(after.raid_disks), written)).array
+    stripe = before.zone.stripe_size
+    return Extents(np.stack((moved[:, 0] // stripe * stripe, -(-moved[:, 1] // stripe) * stripe), axis=1))
 
 
 def _held_twice(
     description: ArrayDescription, reshape: Reshape, members: Sequence[Member], section: Section
-) -> tuple[int, int] | None:
-    """Return the array bytes of the new side that may still be at their old places; None: there are none."""
+) -> Extents:
+    """Return the array bytes of the new side that may still be at their old places."""
     old = [member for member in members if member.role is not None and member.role < reshape.before.raid_disks]
     if any(member.past is not None or (member.role or 0) >= reshape.after.raid_disks for member in old):
-        return section.array_start, section.array_stop  # never rewritten, or not up to the position
+        return Extents.span(section.array_start, section.array_stop)  # never rewritten, or not up to the position
     zone = before_section(description).zone
     period = zone.table.rows_per_period * zone.chunk_size
     rows = reshape.after.rows_below(reshape.position)
     shifts = [member.new_data_offset - member.data_offset for member in old]
     if not shifts:
-        return None
+        return Extents()
     if reshape.direction is Direction.FORWARD:
         whole = max(0, rows[0] + min(shifts)) // period
         start, stop = max(section.array_start, whole * zone.table.period * zone.stripe_size), section.array_stop
     else:
         whole = -(-max(0, rows[1] + max(shifts)) // period)
         start, stop = section.array_start, min(section.array_stop, whole * zone.table.period * zone.stripe_size)
-    return (start, stop) if start < stop else None
+    return Extents.span(start, stop) if start < stop else Extents()
 
 
 def _with_held(codewords: Codewords, members: Sequence[Member], held: Callable[[Member], Extents]) -> Codewords:
@@ -214,51 +260,51 @@ def _moved(place: Place, lanes: int, conditions: int) -> Place:
     return Place(place.lane + lanes, tuple(each + conditions for each in place.conditions), place.is_own)
 
 
-def _joined(new: Codewords, old: Codewords, quiet: Extents) -> Codewords:
+def _joined(own: Codewords, other: Codewords, quiet: Extents) -> Codewords:
     """Make one code of both geometries."""
-    conditions = (*new.conditions, *old.conditions)
-    copies = _copy_conditions(new, quiet)
-    copy_of = [len(conditions) + (number if quiet else 0) for number in range(new.n_symbols)]
-    period = lcm(new.period, old.period)
+    conditions = (*own.conditions, *other.conditions)
+    copies = _copy_conditions(own, quiet)
+    copy_of = [len(conditions) + (number if quiet else 0) for number in range(own.n_symbols)]
+    period = lcm(own.period, other.period)
     patterns = tuple(
         _joined_pattern(
-            new.patterns[number % new.period][0],
-            old.patterns[number % old.period][0],
-            (len(new.lanes), len(new.conditions)),
+            own.patterns[number % own.period][0],
+            other.patterns[number % other.period][0],
+            (len(own.lanes), len(own.conditions)),
             copy_of,
         )
         for number in range(period)
     )
-    return replace(new, lanes=(*new.lanes, *old.lanes), conditions=(*conditions, *copies), patterns=patterns)
+    return replace(own, lanes=(*own.lanes, *other.lanes), conditions=(*conditions, *copies), patterns=patterns)
 
 
 def _copy_conditions(codewords: Codewords, quiet: Extents) -> list[Condition]:
-    """Say what an old copy is worth: one condition for each symbol, or one for all where they do not differ."""
+    """Say what a copy is worth: one condition for each symbol, or one for all where they do not differ."""
     doubtful = Extents.span(-_EVERYWHERE, _EVERYWHERE).difference(quiet)
     trust = trust_map([(doubtful, Trust.DOUBTFUL)])
     origins = [codewords.array_origin + number * codewords.symbol_size for number in range(codewords.n_symbols)]
     return [Condition(trust, origin, codewords.size) for origin in (origins if quiet else origins[:1])]
 
 
-def _joined_pattern(new: Way, old: Way, counts: tuple[int, int], copy_of: Sequence[int]) -> Pattern:
-    """Return the ways of one joint codeword; `counts`: lanes and conditions of the new geometry.
+def _joined_pattern(own: Way, other: Way, counts: tuple[int, int], copy_of: Sequence[int]) -> Pattern:
+    """Return the ways of one joint codeword; `counts`: lanes and conditions of its own geometry.
 
-    In the last way the old copies are variables of their own. That a copy is what the new place holds is an equation,
+    In the last way the copies are variables of their own. That a copy is what the new place holds is an equation,
     and hangs on a condition: so each has a third variable, which is zero as far as the condition holds.
     """
     n_symbols = len(copy_of)
-    old_places = tuple(tuple(_moved(place, *counts) for place in places) for places in old.places)
+    places = tuple(tuple(_moved(place, *counts) for place in each) for each in other.places)
     conditions = tuple((copy,) for copy in copy_of)
-    by_old = Way(old.code, old_places, old.names, conditions)
+    by_other = Way(other.code, places, other.names, conditions)
     zeros = tuple((Place(ZERO, each, is_own=False),) for each in conditions)
-    n_new, n_old = len(new.places), len(old_places)
-    equations = [*new.code.equations]
-    equations += [tuple((n_new + cell, c) for cell, c in each) for each in old.code.equations]
-    equations += [((symbol, 1), (n_new + symbol, 1), (n_new + n_old + symbol, 1)) for symbol in range(n_symbols)]
+    n_own, n_other = len(own.places), len(places)
+    equations = [*own.code.equations]
+    equations += [tuple((n_own + cell, c) for cell, c in each) for each in other.code.equations]
+    equations += [((symbol, 1), (n_own + symbol, 1), (n_own + n_other + symbol, 1)) for symbol in range(n_symbols)]
     together = Way(
         LinearCode(tuple(equations)),
-        (*new.places, *old_places, *zeros),
-        (*new.names, *old.names, *("",) * n_symbols),
+        (*own.places, *places, *zeros),
+        (*own.names, *other.names, *("",) * n_symbols),
         ((),) * n_symbols,
     )
-    return new, by_old, together
+    return own, by_other, together

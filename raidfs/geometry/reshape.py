@@ -106,6 +106,18 @@ def before_section(description: ArrayDescription) -> Section:
     return Section(0, description.size, Side.BEFORE, zone_of(before, description.component_size), before.raid_disks)
 
 
+def after_section(description: ArrayDescription) -> Section:
+    """Return the new geometry of a reshape, over the whole array.
+
+    Raises:
+        GeometryError: the new shape is impossible.
+    """
+    assert description.reshape is not None
+    after, strays = description.reshape.after, description.strays is not None
+    zone = zone_of(after, description.component_size)
+    return Section(0, description.size, Side.AFTER, zone, after.raid_disks, strays)
+
+
 def rows_of_reshape(description: ArrayDescription) -> RowStates | None:
     """Sort the rows of the new geometry by what is known of them; None: there is no reshape."""
     return None if description.reshape is None else row_states(description, lag_limit(description))

@@ -68,6 +68,16 @@ def places(size: int) -> list[int]:
     return sorted({at for each in FORMATS for at, _ in each.offsets(size)})
 
 
+def offsets_of(metadata: str, size: int) -> list[int]:
+    """Return where a member of `size` bytes may have a superblock of one format, by its name [member bytes]."""
+    return [at for each in FORMATS for at, name in each.offsets(size) if name == metadata]
+
+
+def length_of(claim: MemberClaim) -> int:
+    """Return how many bytes of a superblock mean anything: what its checksum covers."""
+    return md0.SIZE if claim.metadata in md0.NAMES else md1.length_of(len(claim.device_roles))
+
+
 def scan(source: BlockSource, subject: str) -> Scan:
     """Look for superblocks at all places where a member of this size has them.
 

@@ -80,6 +80,27 @@ def read_member_bitmap(source: BlockSource, claim: MemberClaim) -> BitmapClaim |
     return _read(source, claim.bitmap_offset, record)
 
 
+def length_of(source: BlockSource, claim: MemberClaim) -> int:
+    """Return how long the bitmap of a member is [bytes], by its header; where that tells nothing, the header itself.
+
+    Raises:
+        SourceError: the source is gone.
+    """
+    if claim.bitmap_offset is None or not 0 <= claim.bitmap_offset <= source.size - HEADER.size:
+        return 0
+    raw, lost = read_exact(source, claim.bitmap_offset, HEADER.size)
+    record = HEADER.parse(raw)
+    if lost or record.number("magic") != MAGIC or _problem(record):
+        return HEADER.size
+    return HEADER.size + _length(record)
+
+
+def _length(record: Record) -> int:
+    """Return how many bytes of bits follow a header: whole words."""
+    n_bits = -(-record.quantity("sync_size") // record.quantity("chunksize"))
+    return -(-n_bits // 64) * 8
+
+
 def read_bitmap_file(source: BlockSource) -> BitmapClaim | None:
     """Read a file that holds nothing but a bitmap (`mdadm --bitmap=FILE`); None where there is none.
 

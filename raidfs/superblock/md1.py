@@ -47,6 +47,11 @@ def offsets(size: int) -> Iterator[tuple[int, str]]:
     yield align_down(size // SECTOR - 16, 8) * SECTOR, "1.0"
 
 
+def length_of(n_roles: int) -> int:
+    """Return how long a superblock is that has so many entries in its table of roles [bytes]."""
+    return DEV_ROLES_OFFSET + 2 * n_roles
+
+
 def parse(raw: bytes, at: int, metadata: str, size: int, subject: str) -> Found | None:
     """Read a superblock.
 

@@ -36,10 +36,10 @@ def needs(situation: Situation) -> dict[int, list[Range]]:
 def needed_cells(pattern: Pattern) -> frozenset[tuple[int, int]]:
     """Source and slot of each failing cell of a group that is needed."""
     found: set[tuple[int, int]] = set()
-    for _, unknown, side in pattern.wanted:
-        usable = [each for each in pattern.equations(side) if each.trust <= UNPROVEN]
-        known = [each for each in usable if not each.is_failing]
-        failing = [each for each in usable if each.is_failing]
+    usable = [each for each in pattern.equations if each.trust <= UNPROVEN]
+    known = [each for each in usable if not each.is_failing]
+    failing = [each for each in usable if each.is_failing]
+    for _, unknown in pattern.wanted:
         wanted = np.zeros(pattern.n_unknowns, dtype=np.uint8)
         wanted[unknown] = 1
         helps = connected(matrix(known, pattern.n_unknowns), wanted, matrix(failing, pattern.n_unknowns))

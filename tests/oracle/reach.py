@@ -6,7 +6,10 @@ took them over: the old places keep what was copied, and later writes go to the 
     a data cell of the new geometry    is a symbol of now, a parity cell a sum of such symbols; behind the position only
     a data cell of the old geometry    is a symbol of then, a parity cell a sum of such symbols
     behind the position                now = then: sure where nobody can have written since, else doubtful
-    ahead of the position              now is then; whatever lies at the new places is not used
+    ahead of the position              now is then; whatever lies at its new place is not used
+
+An old stripe that the position cuts joins the two: with its parity, what lies behind the position helps to what lies
+ahead.
 
 A place that the reshape may have rewritten beyond its recorded position is doubtful, be it the only one for what lies
 ahead or a copy of what lies behind.
@@ -30,7 +33,6 @@ from tests.oracle.cells import (
     FAILING,
     NEW,
     NOTHING,
-    OLD,
     SECTOR,
     SURE,
     UNPROVEN,
@@ -79,7 +81,7 @@ class Equation:
 
     Attributes:
         terms: the sum that is known. trust: its class. is_failing: the cell cannot be read unless it is rescued.
-        is_data: it is a symbol's own cell, of the side that is asked for.
+        is_data: it is a symbol's own cell, of then or of now.
         cell: index of the source and of the slot; None: it comes from no cell.
     """
 
@@ -113,35 +115,34 @@ class Pattern:
         return 2 * self.group.n_symbols
 
     @property
-    def wanted(self) -> list[tuple[int, int, int]]:
-        """Number, unknown, and side of each symbol of the array: OLD ahead of the position, NEW behind it."""
+    def wanted(self) -> list[tuple[int, int]]:
+        """Number and unknown of each symbol of the array: of then ahead of the position, of now behind it."""
         n = self.group.n_symbols
         return [
-            (symbol, symbol, OLD) if place == AHEAD else (symbol, symbol + n, NEW)
+            (symbol, symbol if place == AHEAD else symbol + n)
             for symbol, place in enumerate(self.places)
             if place != BEYOND
         ]
 
-    def equations(self, side: int) -> list[Equation]:
-        """All that count for the symbols of one side."""
+    @property
+    def equations(self) -> list[Equation]:
+        """All that there are, whatever their class."""
         found = []
         for source, role in enumerate(self.roles):
             for slot, stripe in enumerate(self.stripes):
                 told = self.cells[source * len(self.stripes) + slot]
-                terms, own = self._terms(slot, role), self.group.slots[slot][0]
-                is_copy = side == NEW and own == OLD
-                if not terms or told == NOTHING or own > side:
+                terms = self._terms(slot, role)
+                if not terms or told == NOTHING:
                     continue
                 trust = max(told % FAILING, DOUBTFUL if told & AT_RISK else SURE)
                 is_data = role in stripe.data
                 if not is_data:
                     trust = max(trust, self.redundancy[slot])
-                found.append(Equation(terms, trust, bool(told & FAILING), is_data and not is_copy, (source, slot)))
-        if side == NEW:
-            for symbol, place in enumerate(self.places):
-                if place in (OVERTAKEN, QUIET):
-                    now_is_then = ((symbol, 1), (symbol + self.group.n_symbols, 1))
-                    found.append(Equation(now_is_then, SURE if place == QUIET else DOUBTFUL))
+                found.append(Equation(terms, trust, bool(told & FAILING), is_data, (source, slot)))
+        for symbol, place in enumerate(self.places):
+            if place in (OVERTAKEN, QUIET):
+                now_is_then = ((symbol, 1), (symbol + self.group.n_symbols, 1))
+                found.append(Equation(now_is_then, SURE if place == QUIET else DOUBTFUL))
         return found
 
     def _terms(self, slot: int, role: int) -> Terms:
@@ -163,14 +164,13 @@ class Pattern:
 def worths(pattern: Pattern) -> tuple[int, ...]:
     """What each symbol of a group is worth."""
     found = [IS_LOST] * pattern.group.n_symbols
-    for side in (OLD, NEW):
-        for trust in (DOUBTFUL, UNPROVEN, SURE):
-            used = [each for each in pattern.equations(side) if each.trust <= trust and not each.is_failing]
-            reached = determined(matrix(used, pattern.n_unknowns))
-            own = {each.terms for each in used if each.is_data}
-            for symbol, unknown, of_side in pattern.wanted:
-                if of_side == side and reached[unknown]:
-                    found[symbol] = (BY_ITSELF if ((unknown, 1),) in own else BY_OTHERS)[trust]
+    for trust in (DOUBTFUL, UNPROVEN, SURE):
+        used = [each for each in pattern.equations if each.trust <= trust and not each.is_failing]
+        reached = determined(matrix(used, pattern.n_unknowns))
+        own = {each.terms for each in used if each.is_data}
+        for symbol, unknown in pattern.wanted:
+            if reached[unknown]:
+                found[symbol] = (BY_ITSELF if ((unknown, 1),) in own else BY_OTHERS)[trust]
     return tuple(found)
 
 

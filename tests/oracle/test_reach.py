@@ -80,18 +80,15 @@ def test_a_symbol_is_reached_if_all_contents_that_fit_agree_on_it(data: st.DataO
         for trust in (DOUBTFUL, SURE):
             same = [place == QUIET or (place == OVERTAKEN and trust == DOUBTFUL) for place in places]
             chosen = ~np.any([(contents[j] != contents[j + N]) & same[j] for j in range(N)], axis=0)
-            sides = (OLD,) if places[symbol] == AHEAD else (OLD, NEW)
-            if places[symbol] == AHEAD:
-                chosen[:] = True
             known = [
                 block
-                for (side, _, _), blocks, of_slot in zip(GROUP.slots, lying, classes, strict=True)
+                for blocks, of_slot in zip(lying, classes, strict=True)
                 for block, each in zip(blocks, of_slot, strict=True)
-                if each <= trust and side in sides
+                if each <= trust
             ]
             wanted = contents[symbol + (0 if places[symbol] == AHEAD else N)]
             if n_different(known, chosen) == n_different([*known, wanted], chosen):
-                own = own_class(classes, symbol, AHEAD if places[symbol] == AHEAD else NEW)
+                own = own_class(classes, symbol, OLD if places[symbol] == AHEAD else NEW)
                 expected = (BY_ITSELF if own <= trust else BY_OTHERS)[trust]
         assert HEALTHS[found] == HEALTHS[expected]
 
@@ -127,13 +124,13 @@ class Height:
         """Where the sector of a symbol lies [array bytes]."""
         return int(self.survey.array_sectors(symbol)[self.height]) * SECTOR
 
-    def equations(self, trust: int, side: int) -> list[Equation]:
+    def equations(self, trust: int) -> list[Equation]:
         """Those of a class and of better ones, of what can be read."""
-        return [each for each in self.pattern.equations(side) if each.trust <= trust and not each.is_failing]
+        return [each for each in self.pattern.equations if each.trust <= trust and not each.is_failing]
 
-    def solve(self, trust: int, side: int) -> dict[int, bytes]:
+    def solve(self, trust: int) -> dict[int, bytes]:
         """The unknowns that can be had, from what the cells hold."""
-        equations = self.equations(trust, side)
+        equations = self.equations(trust)
         blocks = [bytes(SECTOR) if each.cell is None else self.block(each.cell) for each in equations]
         right = np.frombuffer(b"".join(blocks), dtype=np.uint8).reshape(-1, SECTOR)
         whole = np.concatenate((matrix(equations, self.pattern.n_unknowns), right), axis=1)
@@ -153,13 +150,13 @@ def test_what_is_reached_is_the_truth(crashed: Crashed) -> None:
     for height in np.unique(survey.pattern_of, return_index=True)[1].tolist():
         here = Height(survey, images_of(array), height)
         for trust in range(SURE, NOTHING):
-            solved = [here.solve(trust, side) for side in (OLD, NEW)]
-            for symbol, unknown, side in here.pattern.wanted:
+            solved = here.solve(trust)
+            for symbol, unknown in here.pattern.wanted:
                 start = here.array_start(symbol)
-                assert (unknown in solved[side]) == (found[start // SECTOR] <= BY_OTHERS[trust])
+                assert (unknown in solved) == (found[start // SECTOR] <= BY_OTHERS[trust])
                 is_told = trust < DOUBTFUL or not (crashed.written or crashed.is_torn)
-                if unknown in solved[side] and is_told:
-                    assert solved[side][unknown] == array.truth[start : start + SECTOR]
+                if unknown in solved and is_told:
+                    assert solved[unknown] == array.truth[start : start + SECTOR]
 
 
 @settings(max_examples=150)
@@ -172,11 +169,11 @@ def test_what_is_not_reached_could_be_something_else(crashed: Crashed) -> None:
     heights = np.unique(survey.pattern_of, return_index=True)[1].tolist()
     for height in chance.sample(heights, min(3, len(heights))):
         here = Height(survey, images_of(array), height)
-        for symbol, unknown, side in here.pattern.wanted:
+        for symbol, unknown in here.pattern.wanted:
             start = here.array_start(symbol)
             for trust in range(SURE, NOTHING):
                 if found[start // SECTOR] > BY_OTHERS[trust]:
-                    equations = here.equations(trust, side)
+                    equations = here.equations(trust)
                     difference = invisible(matrix(equations, here.pattern.n_unknowns), unknown)
                     other = another(crashed, array, here, difference, chance.randbytes(SECTOR))
                     there = Height(survey, images_of(other), height)

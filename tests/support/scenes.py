@@ -25,6 +25,7 @@ from raidfs.extents import Extents
 from raidfs.image.raw import RawImage
 from tests.oracle.at_risk import Reshape
 from tests.oracle.cells import Situation
+from tests.oracle.layouts import Geometry
 from tests.oracle.ranges import Range
 from tests.oracle.sources import situation_of
 from tests.support.damaged import ByReading, write_map
@@ -192,3 +193,27 @@ def spoil(members: Sequence[Path], damage: Damage) -> None:
                 before = file.read(stop - start)
                 file.seek(start)
                 file.write(bytes(each ^ 0xFF for each in before))
+
+
+def cut_stripe(
+    before: Geometry, after: Geometry, position: int, size: int, *, backwards: bool
+) -> tuple[Range, Range] | None:
+    """Where the old stripe lies that the position of a reshape cuts; None: it cuts none.
+
+    Args:
+        before, after: the geometries.
+        position: of the reshape [array bytes].
+        size: of the array [bytes].
+        backwards: its direction.
+
+    Returns:
+        The old cells [component bytes of the old geometry], and the new rows of what of it lies behind the position
+        [component bytes of the new geometry].
+    """
+    row, inside = divmod(position, before.stripe_size)
+    if not inside or position >= size:
+        return None
+    start, stop = row * before.stripe_size, (row + 1) * before.stripe_size
+    low, high = (position, stop) if backwards else (start, position)
+    rows = (low // after.stripe_size * after.chunk, -(-high // after.stripe_size) * after.chunk)
+    return (row * before.chunk, (row + 1) * before.chunk), rows

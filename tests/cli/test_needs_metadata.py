@@ -1,0 +1,210 @@
+"""Superblocks, bad-block logs and bitmaps that cannot be read are asked for where the array has more with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raidfs.cli import main
+from raidfs.cli.opening import Options
+from raidfs.cli.session import open_array
+from raidfs.extents import Extents
+from raidfs.image.ddrescue import Status, parse_mapfile
+from tests.oracle.layouts import Geometry
+from tests.oracle.superblock import superblock_offset
+from tests.oracle.writer import Simulation, write_array
+from tests.support.damaged import write_map
+from tests.support.disks import Slice, gpt_disk
+from tests.support.golden import SECTOR, Case, golden_case
+
+pytestmark = pytest.mark.golden
+GROWN = golden_case("a-r5-3to4-12-64k-40")
+SUPERBLOCK = Extents.span(8 * SECTOR, 9 * SECTOR)
+"""Of metadata 1.2 [member bytes]."""
+CHUNK, START, ROWS = 4096, 65536, 24
+
+
+def asked(
+    members: Sequence[Path], bad: Mapping[Path, Extents], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> dict[Path, dict[str, Any]]:
+    """What `raidfs needs` says of each member when maps call something bad; each map that it writes says the same."""
+    assert (
+        main(["needs", "--json", *maps(bad, folder), *map(str, members), "-o", str(folder / "needs"), "--force"]) == 0
+    )
+    found = {}
+    for each in json.loads(capsys.readouterr().out)["members"]:
+        path = Path(each["path"])
+        found[path] = each
+        if each["domain_map"]:
+            domain = parse_mapfile(Path(each["domain_map"]).read_bytes(), "domain")
+            assert domain.blocks[Status.FINISHED] == Extents([tuple(span) for span in each["ranges"]])
+    return found
+
+
+def maps(bad: Mapping[Path, Extents], folder: Path) -> list[str]:
+    words = []
+    for path, extents in bad.items():
+        name = folder / f"{path.parent.name}-{path.name}.map"
+        write_map(name, path.stat().st_size, extents, "-")
+        words += ["--mapfile", f"{path}={name}"]
+    return words
+
+
+def what(each: dict[str, Any]) -> list[tuple[str, Extents]]:
+    return [(one["what"], Extents([tuple(span) for span in one["ranges"]])) for one in each["metadata"]]
+
+
+def withheld(members: Sequence[Path], words: Sequence[str] = ()) -> int:
+    with open_array([str(path) for path in members], Options(mapfiles=tuple(words[1::2]))) as array:
+        account = array.account()
+    return account.lost + account.doubtful
+
+
+def test_a_superblock_is_asked_for_where_its_member_is_wanted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = GROWN.members()[1:]
+    bad = {members[0]: SUPERBLOCK.union(Extents.span(100 * SECTOR, 101 * SECTOR))}
+    found = asked(members, bad, tmp_path, capsys)
+    assert what(found[members[0]]) == [("the superblock 1.2", SUPERBLOCK)]
+    assert found[members[0]]["ranges"] == [list(span) for span in SUPERBLOCK]
+    assert withheld(members, maps(bad, tmp_path)) > 0
+    assert withheld(members) == 0
+    assert main(["needs", *maps(bad, tmp_path), *map(str, members), "-o", str(tmp_path / "again")]) == 0
+    out = capsys.readouterr().out
+    assert f"{members[0]}: 512 bytes of the superblock 1.2 -> {tmp_path}/again/disk1.img.domain.map" in out
+    assert "ddrescue -d -r3 -m" in out
+    assert "run `raidfs needs` again" in out
+
+
+def test_several_superblocks_are_asked_for_though_none_helps_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RAID6 of 6: the bytes of both members that are lost come back only together with what else is bad."""
+    array = write_array(Geometry(6, 2, 6, CHUNK), ROWS * CHUNK, data_offset=START)
+    members = array.save(tmp_path)[2:]
+    found = asked(members, dict.fromkeys(members[:2], SUPERBLOCK), tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items()} == {
+        path: [("the superblock 1.2", SUPERBLOCK)] for path in members[:2]
+    }
+
+
+def test_a_superblock_is_not_asked_for_where_the_array_is_whole_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = GROWN.members()
+    assert asked(members, {members[1]: SUPERBLOCK}, tmp_path, capsys) == {}
+    assert not (tmp_path / "needs").exists()
+
+
+def test_a_superblock_is_not_asked_for_where_no_role_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Something is lost, and an image has bad sectors where a superblock might lie: it would be a further spare."""
+    members, place = GROWN.members(), Extents.span(8 << 20, (8 << 20) + SECTOR)
+    spare = tmp_path / "spare.img"
+    spare.write_bytes(bytes(1 << 20))
+    bad = {members[0]: place, members[1]: place, spare: SUPERBLOCK}
+    found = asked([*members, spare], bad, tmp_path, capsys)
+    assert {path: each["ranges"] for path, each in found.items()} == {
+        path: [list(span) for span in place] for path in members[:2]
+    }
+    assert not any(each["metadata"] for each in found.values())
+
+
+@pytest.mark.parametrize("sector", [0, 1, 7])
+def test_the_rest_of_a_damaged_superblock_is_asked_for(
+    sector: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Metadata 0.90 has 4 KiB: what the array is, its members, and which of them this is."""
+    case: Case = golden_case("d-r5-3to4-090-64k")
+    members = case.members()[1:]
+    first = superblock_offset("0.90", members[0].stat().st_size)
+    bad = Extents.span(first + sector * SECTOR, first + (sector + 1) * SECTOR)
+    found = asked(members, {members[0]: bad}, tmp_path, capsys)
+    assert what(found[members[0]]) == [("the superblock 0.90", bad)]
+    whole = asked(case.members(), {members[0]: bad}, tmp_path, capsys)
+    assert not any(each["ranges"] for each in whole.values())
+
+
+def test_a_bad_block_log_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = golden_case("b-r5-3to4-badblocks")
+    listed, others = case.members()[2], [path for number, path in enumerate(case.members()) if number not in (1, 2)]
+    with open_array([str(listed)]) as array:
+        log = array.superblocks[str(listed)].record
+    start = (log.number("super_offset") + log.number("bblog_offset")) * SECTOR
+    bad = Extents.span(start, start + SECTOR)
+    found = asked([*others, listed], {listed: bad}, tmp_path, capsys)
+    assert what(found[listed]) == [("the bad-block log", bad)]
+
+
+def partitioned(folder: Path) -> list[Path]:
+    """Disks whose first partitions, at sector 2048, are the members of an array."""
+    array = write_array(Geometry(5, 2, 3, CHUNK), ROWS * CHUNK, data_offset=START)
+    disks = []
+    for path in array.save(folder):
+        content = path.read_bytes()
+        n_sectors = len(content) // SECTOR
+        disks.append(folder / f"{path.name}-disk")
+        disks[-1].write_bytes(bytes(gpt_disk([Slice(2048, n_sectors, content)], n_sectors + 4096)))
+    return disks
+
+
+def test_superblocks_are_looked_for_in_partitions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    disks = partitioned(tmp_path)
+    bad = SUPERBLOCK.shift(2048 * SECTOR)
+    found = asked(disks[:2], {disks[0]: bad}, tmp_path, capsys)
+    (path,) = found
+    assert str(path) == f"{disks[0]}#1"
+    assert what(found[path]) == [("the superblock 1.2", bad)]
+
+
+def test_a_partition_table_is_asked_for_with_the_superblock_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both ends of the disk are bad: its partition is looked for where the others have theirs."""
+    disks = partitioned(tmp_path)
+    size = disks[0].stat().st_size
+    table = Extents.span(0, 34 * SECTOR)
+    superblock = SUPERBLOCK.shift(2048 * SECTOR)
+    bad = table.union(superblock, Extents.span(size - 33 * SECTOR, size))
+    found = asked(disks[:2], {disks[0]: bad}, tmp_path, capsys)
+    (path,) = found
+    assert what(found[path]) == [("the partition table", table), ("the superblock 1.2", superblock)]
+    # the superblock alone is none to us either if nothing says where its partition begins
+    found = asked(disks[:2], {disks[0]: table.union(Extents.span(size - 33 * SECTOR, size))}, tmp_path, capsys)
+    assert [what(each) for each in found.values()] == [[("the partition table", table)]]
+
+
+def left_behind(tmp_path: Path) -> tuple[Simulation, list[Path]]:
+    """An array that lost a member and was written to since; its bitmap tells what that one missed."""
+    array = write_array(Geometry(5, 2, 4, CHUNK), ROWS * CHUNK, data_offset=START, seed=5)
+    array.keep_bitmap(CHUNK)
+    array.fail(0)
+    array.user_write(0, array.random.randbytes(9000))
+    array.settle()
+    array.checkpoint()
+    return array, array.save(tmp_path)
+
+
+def test_a_bitmap_is_asked_for_where_it_may_prove_that_a_member_missed_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, members = left_behind(tmp_path)
+    members = [members[0], *members[2:]]
+    with open_array([str(path) for path in members]) as opened:
+        record = opened.superblocks[str(members[1])].record
+    start = (record.number("super_offset") + record.number("bitmap_offset")) * SECTOR
+    bad = Extents.span(start, start + SECTOR)
+    found = asked(members, dict.fromkeys(members[1:], bad), tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items() if each["metadata"]} == {
+        path: [("the write-intent bitmap", bad)] for path in members[1:]
+    }
+    assert withheld(members) < withheld(members, maps(dict.fromkeys(members[1:], bad), tmp_path))
+    # one that can be read tells as much
+    found = asked(members, {members[1]: bad}, tmp_path, capsys)
+    assert not any(each["metadata"] for each in found.values())
