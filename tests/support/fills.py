@@ -206,8 +206,10 @@ def believed(
     for low, high, geometry, new in array.sections(0, array.size):
         trust = trusts(situation, new=new)
         offsets = {each.role: each.new_data_offset if new else each.data_offset for each in array.members}
-        start = low // geometry.stripe_size * geometry.chunk
-        stop = min(-(-high // geometry.stripe_size) * geometry.chunk, array.used_size)
+        # the old geometry of a reshape is one, on both sides of the position
+        first, last = (0, array.size) if array.after is not None and not new else (low, high)
+        start = first // geometry.stripe_size * geometry.chunk
+        stop = min(-(-last // geometry.stripe_size) * geometry.chunk, array.used_size)
         side = _Side(
             situation,
             geometry,
