@@ -33,6 +33,8 @@ class Fault(IntEnum):
     """Filled, beside a member that was never copied."""
     BESIDE_LITTLE = 10
     """Parity, beside a member of which so little was never copied that it might be an accident."""
+    OUTNUMBERED = 11
+    """Data, where more copies, or better ones, are filled alike: one or the other."""
 
     @property
     def trust(self) -> Trust:
@@ -57,6 +59,7 @@ _TRUST = {
     Fault.BESIDE_WRONG: Trust.UNPROVEN,
     Fault.BESIDE_FILL: Trust.UNPROVEN,
     Fault.BESIDE_LITTLE: Trust.UNPROVEN,
+    Fault.OUTNUMBERED: Trust.UNPROVEN,
 }
 
 

@@ -56,6 +56,11 @@ def is_filled(block: bytes) -> bool:
     return any(block[period:] == block[:-period] for period in range(1, 65))
 
 
+def says_so(block: bytes) -> bool:
+    """Whether a filled sector says itself that it was not copied."""
+    return block.startswith(b"BaDbLoCk")
+
+
 NEARBY = 64 << 10
 """Bytes of each member in which rows speak for each other."""
 FAR = 2 << 20
@@ -103,7 +108,7 @@ def kinds_of(blocks: Sequence[bytes], *, begins: bool) -> list[Kind]:
 def _own_kind(block: bytes) -> Kind:
     if not is_filled(block):
         return Kind.DATA
-    if block.startswith(b"BaDbLoCk"):
+    if says_so(block):
         return Kind.MARKED
     if block[1:] != block[:-1]:
         return Kind.TEXT
