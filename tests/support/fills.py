@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import combinations
+from random import Random
 from typing import TypeVar, cast
 
 from tests.oracle.layouts import Geometry, Stripe
@@ -31,7 +32,13 @@ from tests.support.worth import (
 
 PATTERNS = (b"\0", b"\xff", b"\xee\x01", b"BaDbLoCk", b"never copied\n", bytes(range(1, 64)), bytes(range(64)))
 """What tools leave where they could not copy."""
-LONG_TEXTS = (bytes(range(1, 91)), bytes(range(256)), bytes(number * number % 251 for number in range(512)))
+LONG_TEXTS = (
+    bytes(range(1, 91)),
+    bytes(range(256)),
+    bytes(number * number % 251 for number in range(512)),
+    Random(700).randbytes(700),
+    Random(2000).randbytes(2000),
+)
 """What ddrescue's fill mode leaves where it is given a file of more than 64 bytes."""
 _T = TypeVar("_T")
 _CLASS = {UNPROVEN: NOT_PROVEN, DOUBTFUL: NOT_SURE}
@@ -91,6 +98,8 @@ def kinds_of(blocks: Sequence[bytes], *, begins: bool) -> list[Kind]:
     kinds = [_own_kind(block) for block in blocks]
     period = _long_period(blocks[0]) if begins and kinds[0] is Kind.DATA else None
     found = list(kinds)
+    if begins and len(blocks) == BLOCK // SECTOR and kinds[0] is Kind.DATA and _repeats_twice(b"".join(blocks)):
+        found = [Kind.REPEATED if kind is Kind.DATA else kind for kind in kinds]
     for number, block in enumerate(blocks):
         around = [blocks[each] for each in (number - 1, number + 1) if 0 <= each < len(blocks)]
         if kinds[number] is Kind.DATA and (block in around or (period and block[period:] == block[:-period])):
@@ -117,6 +126,11 @@ def _own_kind(block: bytes) -> Kind:
 
 def _long_period(block: bytes) -> int | None:
     return next((period for period in range(65, 257) if block[period:] == block[:-period]), None)
+
+
+def _repeats_twice(whole: bytes) -> bool:
+    """Whether bytes repeat one pattern of at most half their length."""
+    return any(whole[period:] == whole[:-period] for period in range(1, len(whole) // 2 + 1))
 
 
 @dataclass(frozen=True)
