@@ -30,7 +30,8 @@ from raidfs.extents import Extents
 from tests.oracle.ranges import Range
 from tests.support.cli import mounted, raidfs
 from tests.support.damaged import oracle_array
-from tests.support.fills import LONG_TEXTS, PATTERNS, believed, filled, located
+from tests.support.fill_rule import believed
+from tests.support.fills import LONG_TEXTS, PATTERNS, filled, located
 from tests.support.golden import SECTOR, Case, golden_case
 from tests.support.worth import UNPROVEN, Situation
 
