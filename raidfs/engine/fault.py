@@ -35,6 +35,8 @@ class Fault(IntEnum):
     """Parity, beside a member of which so little was never copied that it might be an accident."""
     OUTNUMBERED = 11
     """Data, where more copies, or better ones, are filled alike: one or the other."""
+    ENDED = 12
+    """Zeros, up to the end of a member that may have been given up before."""
 
     @property
     def trust(self) -> Trust:
@@ -44,7 +46,7 @@ class Fault(IntEnum):
     @property
     def is_curable(self) -> bool:
         """Whether the original of an image may hold something else."""
-        return self in (Fault.NEVER_COPIED, Fault.OPEN)
+        return self in (Fault.NEVER_COPIED, Fault.OPEN, Fault.ENDED)
 
 
 _TRUST = {
@@ -60,6 +62,7 @@ _TRUST = {
     Fault.BESIDE_FILL: Trust.UNPROVEN,
     Fault.BESIDE_LITTLE: Trust.UNPROVEN,
     Fault.OUTNUMBERED: Trust.UNPROVEN,
+    Fault.ENDED: Trust.DOUBTFUL,
 }
 
 

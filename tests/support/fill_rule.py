@@ -12,6 +12,8 @@ from tests.oracle.parity import solve
 from tests.oracle.ranges import Range
 from tests.support.fill_rows import NEARBY, Rows
 from tests.support.fill_runs import Runs
+from tests.support.fill_tails import Tails
+from tests.support.fills import Kind
 from tests.support.worth import (
     DOUBTFUL,
     LOST,
@@ -59,7 +61,7 @@ def believed(
         start = first // geometry.stripe_size * geometry.chunk
         stop = min(-(-last // geometry.stripe_size) * geometry.chunk, array.used_size)
         rows = Rows(situation, geometry, images, offsets, trust, range(start, stop, SECTOR), nearby)
-        side = _Side(rows, Runs(rows), check, set() if noticed is None else noticed)
+        side = _Side(rows, Runs(rows), Tails(rows), check, set() if noticed is None else noticed)
         wanted = rows.heights if touched is None else sorted(set(rows.heights) & _heights(touched, offsets))
         for height in wanted:
             first = height // geometry.chunk * geometry.stripe_size + height % geometry.chunk
@@ -80,12 +82,14 @@ class _Side:
     Attributes:
         rows: they.
         runs: of filled sectors in them.
+        tails: zeros at the ends of members.
         check: every row is compared.
         noticed: see `believed`.
     """
 
     rows: Rows
     runs: Runs
+    tails: Tails
     check: bool
     noticed: set[int]
 
@@ -162,6 +166,11 @@ class _Side:
                 suspects = [role for role in alike if self.runs.is_suspect(role, height)]
                 if len(suspects) > row.spare:
                     found |= dict.fromkeys([*suspects, *(row.parity & row.blocks.keys())], NOT_SURE)
+        ended = self.tails.ended(height)
+        if len(ended) > row.spare:
+            zeros = {role for role, kind in row.kinds.items() if kind is Kind.ZEROS}
+            found = dict.fromkeys(zeros, NOT_PROVEN) | found
+            found |= dict.fromkeys([*ended, *(row.parity & row.blocks.keys())], NOT_SURE)
         return found
 
     def sectors(self, height: int, places: Sequence[int]) -> Iterator[Sector]:
