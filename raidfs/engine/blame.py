@@ -23,7 +23,7 @@ one equation is not enough to call zeros wrong.
 
 Rows that agree prove nothing where more members than there are equations are filled, each of them in a run in which
 something speaks against it: copies that were given up at the same height agree, zeros with zeros, whatever was lost
-with them.
+with them. What lies further away than runs are followed is told by `engine.tails`.
 
 What stays open is doubtful, and so is the parity of that row, lest it rebuilds what is open. Where parity was never
 proven a disagreement is what a crash leaves behind, and tells nothing about zeros beside it. Nothing here reads.
@@ -52,6 +52,7 @@ REASONS = {
     Fault.BESIDE_FILL: "filled, in a row in which another member was never copied",
     Fault.BESIDE_LITTLE: "parity, where less than 4096 bytes look as if never copied, which may be an accident",
     Fault.STALE: "parity disagrees, which was never proven there",
+    Fault.ENDED: "zeros up to the end of the member; rows before disagree, and other members end like this, too",
 }
 """One clause each for `explain`."""
 

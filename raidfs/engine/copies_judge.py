@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Member
 from raidfs.engine.chart import redundancy_of
+from raidfs.engine.codewords import NOBODY
 from raidfs.engine.copies_blame import REASONS, Testimony, blame_copies
 from raidfs.engine.damage import Flaw
 from raidfs.engine.fault import Fault
@@ -70,9 +71,11 @@ class CopiesJudge:
         sectors = seen.differs
         if not len(sectors):
             return
+        sources = [mirrors.codewords.lanes[lane].source for lane in mirrors.lanes[symbol]]
         heard = Testimony(
             content=seen.content[:, sectors],
             kinds=_kinds(mirrors, asked, symbol, seen, sectors),
+            late=np.array([each != NOBODY and self._members[each].write_mostly for each in sources]),
             proven=seen.proven[sectors],
         )
         number, rest = np.divmod(asked.window.start + sectors * SECTOR, mirrors.codewords.symbol_size)

@@ -33,6 +33,10 @@ class Fault(IntEnum):
     """Filled, beside a member that was never copied."""
     BESIDE_LITTLE = 10
     """Parity, beside a member of which so little was never copied that it might be an accident."""
+    OUTNUMBERED = 11
+    """Data, where more copies, or better ones, are filled alike: one or the other."""
+    ENDED = 12
+    """Zeros, up to the end of a member that may have been given up before."""
 
     @property
     def trust(self) -> Trust:
@@ -42,7 +46,7 @@ class Fault(IntEnum):
     @property
     def is_curable(self) -> bool:
         """Whether the original of an image may hold something else."""
-        return self in (Fault.NEVER_COPIED, Fault.OPEN)
+        return self in (Fault.NEVER_COPIED, Fault.OPEN, Fault.ENDED)
 
 
 _TRUST = {
@@ -57,6 +61,8 @@ _TRUST = {
     Fault.BESIDE_WRONG: Trust.UNPROVEN,
     Fault.BESIDE_FILL: Trust.UNPROVEN,
     Fault.BESIDE_LITTLE: Trust.UNPROVEN,
+    Fault.OUTNUMBERED: Trust.UNPROVEN,
+    Fault.ENDED: Trust.DOUBTFUL,
 }
 
 

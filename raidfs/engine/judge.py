@@ -6,7 +6,7 @@ flaws
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from raidfs.engine.filled_runs import Reach
 from raidfs.engine.health import Trust
 from raidfs.engine.judgement import Gathered, Judgement
 from raidfs.engine.rows import Judged, Rows, judge_rows, rows_of
+from raidfs.engine.tails import PieceSigns, Tails, find_tails, signs_of
 from raidfs.geometry.reshape import Section
-from raidfs.kernels.filled import DATA, kinds_of
+from raidfs.kernels.filled import DATA, ZEROS, kinds_of
 from raidfs.kernels.fused_check import check_rows_nowait
 from raidfs.kernels.syndrome import AGREES, UNCHECKABLE, UNCHECKED, check_rows
 from raidfs.units import SECTOR
@@ -61,7 +62,7 @@ class ParityJudge:
         judged = list(judge_rows(self._rows, sources, start, stop, with_kinds=True)) if start < stop else []
         if judged and _is_worth_a_hearing(judged):
             judged = self._around.before(judged, sources) + judged + self._around.behind(judged, sources)
-            self._hear(judged, start, stop, found)
+            self._hear(judged, sources, (start, stop), found)
         for each in judged:
             for source, extents in each.unread:
                 found.add_unread(source, extents)
@@ -73,27 +74,22 @@ class ParityJudge:
         if plain != self._around.flaws:
             self._around = _Around(rows_of(self._members, plain, self._section), plain)
 
-    def _hear(self, judged: Sequence[Judged], start: int, stop: int, found: Gathered) -> None:
-        """Blame somebody wherever rows of [start, stop) disagree, or agree for no good reason."""
-        verdict = np.concatenate([each.verdict for each in judged])
-        if not ((verdict != AGREES) & (verdict != UNCHECKED)).any():
-            return
-        low, high = self._rows.bounds
+    def _hear(
+        self, judged: Sequence[Judged], sources: Sequence[PatientSource], window: tuple[int, int], found: Gathered
+    ) -> None:
+        """Blame somebody wherever rows of a window [component bytes] disagree, or agree for no good reason."""
+        start, stop = window
+        heard = self._hearing(judged)
         first = judged[0].start
-        height = first + np.arange(len(verdict), dtype=np.int64) * SECTOR
-        absent = np.concatenate([each.absent for each in judged])
-        heard = Hearing(
-            verdict=verdict,
-            absent=absent,
-            usable=np.concatenate([each.trust == Trust.SURE for each in judged], axis=1) & (absent != UNCHECKABLE),
-            kinds=np.concatenate([each.kinds for each in judged], axis=1),
-            parity=self._rows.parity[height // self._rows.zone.chunk_size % len(self._rows.parity)],
-            proven=self._redundancy.at(height) == Trust.SURE,
-            reach=Reach(
-                (height - low) // (_PIECE * SECTOR), self._around.n_pieces, first == low, judged[-1].stop == high
-            ),
-        )
-        fault = blame(heard, check=self._check)[:, (start - first) // SECTOR : (stop - first) // SECTOR]
+        own = slice((start - first) // SECTOR, (stop - first) // SECTOR)
+        fault = np.zeros(heard.kinds.shape, dtype=np.uint8)
+        if heard.disagrees.any():
+            fault = blame(heard, check=self._check)
+        if self._around.may_end(heard, own):
+            tails = self._around.tails(sources, self._hearing)
+            if tails is not None:
+                tails.doubt(heard, fault)
+        fault = fault[:, own]
         for role in np.flatnonzero(fault.any(axis=1)).tolist():
             lane = self._rows.lanes[role]
             assert lane is not None, "who took part has a source"
@@ -101,6 +97,27 @@ class ParityJudge:
                 place = lane[1] + start
                 ranges = [(place + begin * SECTOR, place + end * SECTOR)]
                 found.add(lane[0], ranges, what.trust, REASONS[what], curable=what.is_curable)
+
+    def _hearing(self, judged: Sequence[Judged]) -> Hearing:
+        """Put together what is known of rows next to each other."""
+        low, high = self._rows.bounds
+        verdict = np.concatenate([each.verdict for each in judged])
+        height = judged[0].start + np.arange(len(verdict), dtype=np.int64) * SECTOR
+        absent = np.concatenate([each.absent for each in judged])
+        return Hearing(
+            verdict=verdict,
+            absent=absent,
+            usable=np.concatenate([each.trust == Trust.SURE for each in judged], axis=1) & (absent != UNCHECKABLE),
+            kinds=np.concatenate([each.kinds for each in judged], axis=1),
+            parity=self._rows.parity[height // self._rows.zone.chunk_size % len(self._rows.parity)],
+            proven=self._redundancy.at(height) == Trust.SURE,
+            reach=Reach(
+                (height - low) // (_PIECE * SECTOR),
+                self._around.n_pieces,
+                judged[0].start == low,
+                judged[-1].stop == high,
+            ),
+        )
 
 
 _JUDGED = frozenset(REASONS.values())
@@ -132,6 +149,7 @@ class _Around:
         self.flaws = flaws
         self.n_pieces = -(-max(_FAR, _FAR_CHUNKS * rows.zone.chunk_size) // (_PIECE * SECTOR))
         self._known: dict[int, Judged] = {}
+        self._tails: Tails | None = None
 
     def before(self, judged: Sequence[Judged], sources: Sequence[PatientSource]) -> list[Judged]:
         """Return the rows before some, ascending; none, or one piece at least, and more as long as a run goes on."""
@@ -155,6 +173,31 @@ class _Around:
             piece = self._piece(stop, sources)
             reaches, stop = reaches & _filled(piece).all(axis=1), piece.stop
             found.append(piece)
+        return found
+
+    @staticmethod
+    def may_end(heard: Hearing, own: slice) -> bool:
+        """Tell whether any of some rows agrees, and more members are zeros there than the equations can tell."""
+        zeros = (heard.usable & (heard.kinds == ZEROS))[:, own].sum(axis=0)
+        return bool(((heard.verdict == AGREES)[own] & (zeros > heard.n_equations[own])).any())
+
+    def tails(self, sources: Sequence[PatientSource], hear: Callable[[Sequence[Judged]], Hearing]) -> Tails | None:
+        """Return what the ends of the members tell; None: some did not answer."""
+        if self._tails is not None:
+            return self._tails
+        low, high = self._rows.bounds
+        size, is_whole = _PIECE * SECTOR, True
+
+        def look(number: int) -> PieceSigns:
+            nonlocal is_whole
+            piece = self._piece(low + number * size, sources)
+            is_whole = is_whole and not piece.unread
+            return signs_of(hear([piece]))
+
+        found = find_tails(look, -(-(high - low) // size))
+        if not is_whole:
+            return None
+        self._tails = found
         return found
 
     def _piece(self, component: int, sources: Sequence[PatientSource]) -> Judged:

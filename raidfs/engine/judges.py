@@ -20,7 +20,7 @@ from raidfs.geometry.reshape import Section, Side, before_section, sections_of, 
 def judges_of(description: ArrayDescription, members: Sequence[Member], *, check: bool) -> list[tuple[Section, Judge]]:
     """Return what can be judged, and by whom: runs of the array in the geometries that hold them.
 
-    A run behind the position of a reshape is there twice: what is left at its old place has a judge of its own.
+    A run behind the position of a reshape is there twice: whoever judges the old geometry is asked there, too.
 
     Args:
         description: the array.
@@ -29,30 +29,45 @@ def judges_of(description: ArrayDescription, members: Sequence[Member], *, check
     """
     found = [
         (section, judge)
-        for section in sections_of(description)
+        for section in _serving(description)
         for judge in _judge(description, members, section, (), check=check)
     ]
     gone = _overwritten(description, members)
-    for left in _left_behind(description):
+    for left in _copies_left_behind(description):
         found += [(left, judge) for judge in _judge(description, members, left, gone, check=check)]
     return found
 
 
-def _left_behind(description: ArrayDescription) -> list[Section]:
-    """Return the runs behind the position of a reshape in the geometry that they had before.
+def _serving(description: ArrayDescription) -> list[Section]:
+    """Return the runs of the array that are judged as one, each in the geometry that serves it.
 
-    Old copies of mirrors are worth something only where nothing was written since they were copied. Elsewhere they are
-    not asked: the reshape may have overwritten some of them that it did not need any more, and recorded that later.
+    Where the old geometry of a reshape has parity it is one run, with what is left of it behind the position: runs of
+    filled sectors go on from one side to the other, and the row that the position cuts has one judge.
+    """
+    sections = list(sections_of(description))
+    if description.reshape is None or not before_section(description).zone.table.n_parity:
+        return sections
+    old = before_section(description)
+    whole = replace(old, array_stop=min(old.array_stop, old.zone.array_stop))
+    return [*(each for each in sections if each.side is not Side.BEFORE), whole]
+
+
+def _copies_left_behind(description: ArrayDescription) -> list[Section]:
+    """Return the runs behind the position of a reshape of mirrors in the geometry that they had before.
+
+    Old copies are worth something only where nothing was written since they were copied. Elsewhere they are not asked:
+    the reshape may have overwritten some of them that it did not need any more, and recorded that later.
     """
     if description.reshape is None:
         return []
     old = before_section(description)
+    if old.zone.table.n_parity:
+        return []
     behind = Extents(
         [(each.array_start, each.array_stop) for each in sections_of(description) if each.side is Side.AFTER]
     )
-    if not old.zone.table.n_parity:
-        behind = behind.intersection(description.reshape.quiet)
-    return [replace(old, array_start=start, array_stop=min(stop, old.zone.array_stop)) for start, stop in behind]
+    quiet = behind.intersection(description.reshape.quiet)
+    return [replace(old, array_start=start, array_stop=min(stop, old.zone.array_stop)) for start, stop in quiet]
 
 
 def _judge(

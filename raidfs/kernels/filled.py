@@ -7,6 +7,7 @@ too, so this is a reason to ask the parity and no verdict. Seen are:
 - a period of at most 64 bytes, in each sector by itself;
 - in a *block* (4096 bytes of the member, aligned: what disks and page caches have in one piece) neighbouring sectors
   that are equal, and sectors of one period of 65 to 256 bytes, if the first one of the block has it;
+- a whole block of one period of up to 2048 bytes, half of it;
 - the mark of safecopy (`BaDbLoCk`, says its manual), and the location data that ddrescue's `--fill-mode=l` puts in
   front of what fills a sector.
 
@@ -35,6 +36,8 @@ LONGEST = 64
 """Longest pattern that is seen in a single sector [bytes]."""
 _LONGEST_IN_BLOCK = 256
 """Longest pattern that is seen in a block, other than a sector [bytes]: twice in each sector."""
+_HALF = BLOCK // 2
+"""Longest pattern that is seen in a whole block [bytes]: twice. All shorter ones have a multiple in its upper half."""
 _LEAST = LONGEST // 2 + 1
 """Least period that is tried [bytes]; smaller ones have a multiple from here to LONGEST. (Where all that is done for
 each period is to compare a few bytes, 64 are tried: of a loop of 32 rounds the compiler makes slower code.)"""
@@ -203,12 +206,62 @@ def _any_alike(piece: NDArray[np.uint8]) -> bool:
 
 
 @kernel
+def _first_change(block: NDArray[np.uint8]) -> int:
+    """Return where in its first sector a block begins to hold another byte; 0: nowhere."""
+    for at in range(1, SECTOR):
+        if block[at] != block[0]:
+            return at
+    return 0
+
+
+@kernel
+def _comes_again(piece: NDArray[np.uint8]) -> bool:
+    """Tell whether the first two bytes of a piece of a block come again 1025 to 2048 bytes later."""
+    a, b = piece[0], piece[1]
+    found = False
+    for p in range(_HALF // 2 + 1, _HALF + 1):
+        found |= (piece[p] == a) & (piece[p + 1] == b)
+    return found
+
+
+@kernel
+def _comes_again_with(piece: NDArray[np.uint8], middle: NDArray[np.uint8]) -> bool:
+    """Tell whether the first two bytes of two pieces of a block come again after the same 1025 to 2048 bytes."""
+    a, b, c, d = piece[0], piece[1], middle[0], middle[1]
+    found = False
+    for p in range(_HALF // 2 + 1, _HALF + 1):
+        found |= (piece[p] == a) & (piece[p + 1] == b) & (middle[p] == c) & (middle[p + 1] == d)
+    return found
+
+
+@kernel
+def _repeats_in_block(block: NDArray[np.uint8]) -> bool:
+    """Tell whether uint8 (4096,) repeats one pattern of at most 2048 bytes, if its first sector is not constant.
+
+    Looked for is where it changes for the first time: zeros come again everywhere.
+    """
+    change = _first_change(block)
+    piece = block[max(change - 1, 0) :]
+    if change == 0 or not _comes_again(piece) or not _comes_again_with(piece, block[_HALF // 2 :]):
+        return False
+    a, b = piece[0], piece[1]
+    for p in range(_HALF // 2 + 1, _HALF + 1):
+        is_like = piece[p] == a and piece[p + 1] == b and not _differ(block[:LONGEST], block[p : p + LONGEST])
+        if is_like and not _differ(block[: BLOCK - p], block[p:]):
+            return True
+    return False
+
+
+@kernel
 def _any_long(piece: NDArray[np.uint8]) -> bool:
-    """Tell whether any of whole blocks begins with a sector of a period of 65 to 256 bytes; uint8 (n,)."""
+    """Tell whether any of whole blocks repeats a pattern, or its first sector one of 65 to 256 bytes; uint8 (n,)."""
     at = 0
-    while at < len(piece) and _long_period(piece[at : at + SECTOR]) == 0:
+    while at < len(piece):
+        block = piece[at : at + BLOCK]
+        if _long_period(block[:SECTOR]) or _repeats_in_block(block):
+            return True
         at += BLOCK
-    return at < len(piece)
+    return False
 
 
 @kernel
@@ -296,6 +349,7 @@ def _compare_block(block: NDArray[np.uint8], has_first: bool, kinds: NDArray[np.
         kinds: uint8 (k,): what they hold by themselves; overwritten.
     """
     period, marked_until = 0, 0
+    is_repeated = has_first and len(kinds) == _PER_BLOCK and kinds[0] == DATA and _repeats_in_block(block)
     for number in range(len(kinds)):
         at = number * SECTOR
         here = block[at : at + SECTOR]
@@ -305,7 +359,8 @@ def _compare_block(block: NDArray[np.uint8], has_first: bool, kinds: NDArray[np.
             following = block[at + SECTOR : at + 2 * SECTOR]
             if here[0] == following[0] and here[1] == following[1] and not _differ(here, following):
                 kinds[number] = kinds[number + 1] = REPEATED
-        if period > 0 and kinds[number] == DATA and not _differ(here[: SECTOR - period], here[period:]):
+        is_long = period > 0 and kinds[number] == DATA and not _differ(here[: SECTOR - period], here[period:])
+        if is_long or (is_repeated and kinds[number] == DATA):
             kinds[number] = REPEATED
         if here[0] == _POSITION[0]:
             marked_until = max(marked_until, at + marked_bytes(here))

@@ -38,6 +38,7 @@ from tests.support.copy_fills import believed_copy
 from tests.support.fills import PATTERNS, filled, is_filled
 from tests.support.sources import BadSectors
 
+OUTNUMBERED = "data, but more copies are filled alike, or those that md reads first: either may be wrong"
 NEVER_COPIED = "filled, and another copy holds data: this was never copied"
 OPEN = "filled, and the copies differ, but nothing tells what should be there"
 IN_DISPUTE = "the copies differ, and nothing tells which is right"
@@ -108,7 +109,15 @@ def copies(draw: st.DrawFn) -> tuple[Bench, set[int]]:
         for _, places in random.sample(array.pieces, draw(st.integers(0, 3)) if kind is not None else 0)
         for role, offset in [random.choice(places)]
     }
-    return array.without(missing), unproven
+    return with_late(array.without(missing), draw(st.sets(st.sampled_from(roles), max_size=2))), unproven
+
+
+def with_late(array: Bench, late: Collection[int]) -> Bench:
+    """Let md read the members of these roles last."""
+    members = tuple(replace(member, write_mostly=member.role in late) for member in array.description.members)
+    there = {member.role for member in members if member.write_mostly}
+    pieces = [(at, sorted(copies, key=lambda copy: copy[0] in there)) for at, copies in array.pieces]
+    return replace(array, description=replace(array.description, members=members), pieces=pieces)
 
 
 def told_at_once(array: Bench) -> list[BadSectors]:
@@ -124,6 +133,7 @@ def told_at_once(array: Bench) -> list[BadSectors]:
 def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Bench, set[int]], policy: Policy) -> None:
     array, unproven = drawn
     serving = {member.role for member in array.members}
+    late = {member.role for member in array.members if member.write_mostly}
     expected, worth = bytearray(), []
 
     def held(role: int, offset: int) -> bytes | None:
@@ -132,7 +142,9 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
 
     for at, places in array.pieces:
         blocks = [held(*place) for place in places]
-        health, block = believed_copy(blocks, is_proven=at not in unproven, check=policy.check)
+        health, block = believed_copy(
+            blocks, [role in late for role, _ in places], is_proven=at not in unproven, check=policy.check
+        )
         worth.append(health)
         expected += block if health <= policy.limit else bytes(SECTOR)
     withheld = Extents([(at * SECTOR, (at + 1) * SECTOR) for at, each in enumerate(worth) if each > policy.limit])
@@ -305,6 +317,61 @@ def test_where_what_is_left_differs_the_fixed_choice_of_it_is_served_as_unproven
     _, lost, learned = read(array, Policy(check=True))
     assert lost == Extents.span(SECTOR, 2 * SECTOR)
     assert set(learned) == {(0, OPEN), (1, IN_DISPUTE), (2, IN_DISPUTE)}
+
+
+@pytest.mark.parametrize("disks", [3, 4, 5])
+@pytest.mark.parametrize("pattern", [b"\0", b"\xff", b"never copied\n"])
+def test_data_of_one_copy_are_not_proven_where_two_are_filled_alike(disks: int, pattern: bytes) -> None:
+    """Two copies may have been given up there, or one may hold garbage where there are zeros."""
+    array = bench(1, 0, disks)
+    truth = array.content()
+    write(array, SECTOR, filled(pattern, SECTOR), range(disks - 1))
+    write(array, 9 * SECTOR, filled(pattern, SECTOR), range(disks // 2))
+    place = Extents.span(SECTOR, 2 * SECTOR)
+    held = [(START + SECTOR, START + 2 * SECTOR)]
+    content, lost, learned = read(array)
+    assert (content, lost) == (truth, Extents())
+    assert learned.pop((disks - 1, OUTNUMBERED)) == held
+    assert all(learned.pop((role, OPEN)) == held for role in range(disks - 1))
+    assert {reason for _, reason in learned} == {NEVER_COPIED}  # one of three, or two of four or five
+    assert read(array, Policy(check=True))[:2] == (truth, Extents())
+    assert read(array, Policy(strict=True))[1] == place
+    with opened(array) as source:
+        read_exact(source, 0, source.size)
+        assert account_of(source.sight.charts).unproven == SECTOR
+
+
+def test_data_of_one_copy_are_right_where_two_say_that_they_were_not_copied() -> None:
+    array = bench(1, 0, 3)
+    truth = array.content()
+    write(array, SECTOR, filled(b"BaDbLoCk", SECTOR), [0, 1])
+    assert read(array, Policy(strict=True))[:2] == (truth, Extents())
+
+
+def test_what_md_finds_first_is_served_unless_everything_is_compared() -> None:
+    """Nobody is led here by a fill, so nothing is said of the data; the others are no copies to rebuild from."""
+    array = bench(1, 0, 3)
+    truth = array.content()
+    write(array, 0, bytes(SECTOR), [1, 2])
+    write(array, SECTOR, bytes(SECTOR), [0])
+    content, lost, learned = read(array, Policy(strict=True))
+    assert (content, lost) == (truth, Extents())
+    place = [(START, START + SECTOR)]
+    assert {key: value for key, value in learned.items() if value == place} == {(1, OPEN): place, (2, OPEN): place}
+    assert read(array, Policy(strict=True, check=True))[1] == Extents.span(0, SECTOR)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_data_that_only_a_write_mostly_copy_holds_are_not_proven(is_late: bool) -> None:
+    """It is the one that may have missed what was discarded, and md would not have read it."""
+    array = with_late(bench(1, 0, 2), [1] if is_late else [])
+    truth = array.content()
+    write(array, SECTOR, bytes(SECTOR), [0])
+    content, lost, learned = read(array)
+    assert (content, lost) == (truth, Extents())
+    place = [(START + SECTOR, START + 2 * SECTOR)]
+    assert learned == ({(0, OPEN): place, (1, OUTNUMBERED): place} if is_late else {(0, NEVER_COPIED): place})
+    assert bool(read(array, Policy(strict=True))[1]) == is_late
 
 
 @pytest.mark.parametrize(

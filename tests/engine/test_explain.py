@@ -34,9 +34,14 @@ def test_the_named_places_give_the_byte(data: st.DataObject, name: str) -> None:
     assert (found.stripe_number, found.chunk_offset) == (at // geometry.stripe_size, at % geometry.chunk)
     assert found.symbol == f"D{at // geometry.chunk % geometry.data_disks}"
     assert (found.side is Side.AFTER) == (new and array.after is not None)
-    here = [place for place in (*found.used, *found.unused) if place.side is found.side]
-    # both geometries of a reshape are one code, in which cells of other stripes may take part
-    assert len(here) == geometry.raid_disks or (len(here) > geometry.raid_disks and name == "growing" and len(gone) > 1)
+    places = (*found.used, *found.unused)
+    here = [place for place in places if place.side is found.side and place.component_offset == component]
+    assert sorted(place.role for place in here) == list(range(geometry.raid_disks))
+    # both geometries of a reshape are one code: where the stripe does not suffice cells of others may take part
+    others = [place for place in places if place.side is found.side and place not in here]
+    assert all(place.coefficient for place in others)
+    n_lost = len(gone & set(range(geometry.raid_disks)))
+    assert not others or (name == "growing" and n_lost > geometry.raid_disks - geometry.data_disks)
     assert {place.side for place in (*found.used, *found.unused)} <= {found.side, Side.BEFORE}
     if found.health > Health.UNPROVEN:
         assert all(place.flaws for place in here if place.source is None)

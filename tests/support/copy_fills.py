@@ -8,21 +8,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.support.fills import is_filled
+from tests.support.fills import is_filled, says_so
 from tests.support.worth import DOUBTFUL, GOOD, LOST, NOT_PROVEN, NOT_SURE, NOTHING, REBUILT, SECTOR, SURE, UNPROVEN
 
 _HEALTH = {SURE: GOOD, NOT_PROVEN: UNPROVEN, NOT_SURE: DOUBTFUL}
 
 
-def believed_copy(copies: Sequence[bytes | None], *, is_proven: bool, check: bool) -> tuple[int, bytes]:
+def believed_copy(
+    copies: Sequence[bytes | None], late: Sequence[bool], *, is_proven: bool, check: bool
+) -> tuple[int, bytes]:
     """Return what a sector is worth, and what it holds then.
 
     Args:
         copies: content of each, md's own choice first; None: it is not there.
+        late: which of them md only reads where it has no other.
         is_proven: whether they were ever proven equal.
         check: whether everything is compared, or only what looks filled is asked about.
     """
-    left = _trusts(copies, is_proven=is_proven, check=check)
+    left = _trusts(copies, late, is_proven=is_proven, check=check)
     for trust, health in _HEALTH.items():
         for number, (block, mine) in enumerate(zip(copies, left, strict=True)):
             is_copy = number > 0
@@ -32,7 +35,7 @@ def believed_copy(copies: Sequence[bytes | None], *, is_proven: bool, check: boo
     return LOST, bytes(SECTOR)
 
 
-def _trusts(copies: Sequence[bytes | None], *, is_proven: bool, check: bool) -> list[int]:
+def _trusts(copies: Sequence[bytes | None], late: Sequence[bool], *, is_proven: bool, check: bool) -> list[int]:
     """Say what is left of the trust in each copy."""
     there = [block for block in copies if block is not None]
     if len(set(there)) < 2:
@@ -40,12 +43,17 @@ def _trusts(copies: Sequence[bytes | None], *, is_proven: bool, check: bool) -> 
     fills = {block for block in there if is_filled(block)}
     data = Counter(block for block in there if block not in fills)
     winner = next((block for block, n in data.items() if 2 * n > data.total() and (check or len(data) == 1)), None)
+    is_contested = winner is not None and _is_contested(copies, late, winner)
 
     def left(block: bytes | None) -> int:
         if block is None:
             return NOTHING
         if not is_proven:
             return NOT_PROVEN if check or block in fills else SURE
+        if is_contested and block in fills:
+            return NOT_SURE
+        if is_contested and block == winner:
+            return NOT_PROVEN if check or there[0] in fills else SURE
         if winner is not None:
             return SURE if block == winner else NOTHING
         if block in fills or check:
@@ -53,3 +61,14 @@ def _trusts(copies: Sequence[bytes | None], *, is_proven: bool, check: bool) -> 
         return NOT_PROVEN if there[0] in fills else SURE
 
     return [left(block) for block in copies]
+
+
+def _is_contested(copies: Sequence[bytes | None], late: Sequence[bool], winner: bytes) -> bool:
+    """Whether fills that do not say themselves that they are some may be what a sector holds, and data be wrong.
+
+    More copies are filled alike than hold the data, or none that md reads as a rule holds them, but a fill.
+    """
+    fills = Counter(block for block in copies if block is not None and is_filled(block) and not says_so(block))
+    is_late_only = all(is_late for block, is_late in zip(copies, late, strict=True) if block == winner)
+    has_early_fill = any(block in fills and not is_late for block, is_late in zip(copies, late, strict=True))
+    return max(fills.values(), default=0) > copies.count(winner) or (is_late_only and has_early_fill)
