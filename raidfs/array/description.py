@@ -227,7 +227,7 @@ class ArrayDescription:
     def _check_numbers(self) -> None:
         """Refuse what no array has and 64-bit arithmetic would stumble over."""
         told = [("component size", self.component_size)]
-        told += [("an offset of what is not in sync", offset) for offset in self.unsynced.boundaries().tolist()]
+        told += [("an offset of unsynced", offset) for offset in self.unsynced.boundaries().tolist()]
         if self.reshape is not None:
             told.append(("reshape position", self.reshape.position))
         for member in self.members:
