@@ -30,6 +30,7 @@ _COMPONENT, _ARRAY, _SYNCED = "what each member gives", "the array", "what is ke
 _WITHIN: Mapping[tuple[type, str], str] = {
     (ArrayDescription, "unsynced"): _SYNCED,
     (Reshape, "quiet"): _ARRAY,
+    (Reshape, "disputed"): _ARRAY,
     (Dispute, "agreed"): _ARRAY,
     **{(Past, name): _COMPONENT for name in ("held", "held_before", "proven", "likely", "likely_before")},
     **{(Front, name): _COMPONENT for name in ("written", "likely_written", "likely_left", "left")},
