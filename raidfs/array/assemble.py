@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raidfs.array.choose import Claimed, choose_array, freshest
-from raidfs.array.description import LARGEST, ArrayDescription, Member, State, usable_size
+from raidfs.array.description import LARGEST, ArrayDescription, Member, Reshape, State, usable_size
 from raidfs.array.history import created_over, degraded_since, failed_underway, strays_recorded, turned_back
 from raidfs.array.moment import moment_of
 from raidfs.array.past import proven_of
-from raidfs.array.reshaping import alternatives_of, quiet_of, shapes_of
+from raidfs.array.reshaping import alternatives_of, positions_of, quiet_of, shapes_of
 from raidfs.array.seats import is_current_journal, seat_members
 from raidfs.array.shape import Level, Shape
 from raidfs.array.unsynced import Intent, bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
+from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import BitmapClaim, MemberClaim
 from raidfs.units import format_numbers, format_offset, format_size
@@ -105,6 +106,9 @@ def _assembled(
     findings += [*created_over(reference), *degraded_since(reference), *turned_back(reference, chosen)]
     findings += _later_level(claim)
     findings += _unknown_sizes(members, told, component_size)
+    if reshape is not None:
+        reshape, said = _where_it_stands(reshape, reference, _that_serve(chosen, members))
+        findings += said
     description = ArrayDescription(
         uuid=claim.array_uuid,
         name=claim.array_name,
@@ -113,7 +117,7 @@ def _assembled(
         component_size=component_size,
         size=usable_size(shapes, _component_sizes(members, shapes, component_size)),
         members=tuple(members),
-        reshape=reshape and replace(reshape, quiet=quiet_of(reshape, _claims_that_serve(chosen, members))),
+        reshape=reshape,
         clean=claim.resync_offset is None,
         unsynced=unsynced_of(claim, synced_size, intent),
         alternatives=alternatives,
@@ -143,9 +147,25 @@ def _component_sizes(members: Sequence[Member], shapes: Sequence[Shape], compone
     return [own.get(role) or component_size for role in range(max(shape.raid_disks for shape in shapes))]
 
 
-def _claims_that_serve(chosen: Sequence[Claimed], members: Sequence[Member]) -> list[MemberClaim]:
+def _that_serve(chosen: Sequence[Claimed], members: Sequence[Member]) -> list[Claimed]:
     """Return the claims of the members that serve; `members` begins with those of `chosen`."""
-    return [each.claim for each, member in zip(chosen, members, strict=False) if member.state.serves]
+    return [each for each, member in zip(chosen, members, strict=False) if member.state.serves]
+
+
+def _where_it_stands(reshape: Reshape, reference: Claimed, serving: Sequence[Claimed]) -> tuple[Reshape, list[Finding]]:
+    """Add what follows from the positions of all members: where nothing was written since, and where they disagree."""
+    quiet = quiet_of(reshape, [each.claim for each in serving])
+    told = {at: paths for at, paths in positions_of(reference, serving).items() if 0 <= at < LARGEST}
+    if len(told) < 2:
+        return replace(reshape, quiet=quiet), []
+    disputed = Extents.span(min(told), max(told))
+    who = "; ".join(f"{format_offset(at)} ({', '.join(paths)})" for at, paths in told.items())
+    text = (
+        f"members with equal events ({reference.claim.events}) record different positions of the reshape: {who}; "
+        "what lies between them is doubtful, unless both geometries hold the same there"
+    )
+    said = [Finding(Severity.ERROR, "array", text)]
+    return replace(reshape, quiet=quiet.difference(disputed), disputed=disputed), said
 
 
 def _with_past(

@@ -131,6 +131,8 @@ class Reshape:
         front: what the data say of how far it really came; None: they were not asked.
         quiet: behind the position, where nothing can have been written since it was copied [array bytes].
         backup: mdadm's backup file, which is read and judged again each time; None: none was named.
+        disputed: between two positions that members of equal events record, where the old and the new geometry do not
+            hold the same: nobody knows which of them counts [array bytes].
     """
 
     before: Shape
@@ -141,6 +143,7 @@ class Reshape:
     front: Front | None = None
     quiet: Extents = Extents()
     backup: str | None = None
+    disputed: Extents = Extents()
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ class ArrayDescription:
     def _check_numbers(self) -> None:
         """Refuse what no array has and 64-bit arithmetic would stumble over."""
         told = [("component size", self.component_size)]
-        told += [("an offset of what is not in sync", offset) for offset in self.unsynced.boundaries().tolist()]
+        told += [("an offset of unsynced", offset) for offset in self.unsynced.boundaries().tolist()]
         if self.reshape is not None:
             told.append(("reshape position", self.reshape.position))
         for member in self.members:

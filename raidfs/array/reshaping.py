@@ -52,6 +52,20 @@ def quiet_of(reshape: Reshape, serving: Sequence[MemberClaim]) -> Extents:
     return Extents.span(reshape.position, max(*positions, reshape.position))
 
 
+def positions_of(reference: Claimed, serving: Sequence[Claimed]) -> dict[int, list[str]]:
+    """Return the positions that members with the events of the reference record, and the paths of those that do.
+
+    Each update of the superblocks counts one event and carries one position, so there is one only, or something went
+    wrong: the kernel would take that of the member that it happens to see first (`md.c: analyze_sbs`), and mdadm would
+    write it to all others.
+    """
+    found: dict[int, list[str]] = {}
+    for each in serving:
+        if each.claim.intact and each.claim.reshape is not None and each.claim.events == reference.claim.events:
+            found.setdefault(each.claim.reshape.position, []).append(each.path)
+    return dict(sorted(found.items()))
+
+
 def usual_move(claims: Sequence[Claimed]) -> int | None:
     """Return by how much most members move their data [bytes]; None: most do not agree."""
     moves = [each.claim.reshape.new_offset for each in claims if each.claim.intact and each.claim.reshape]

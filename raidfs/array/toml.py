@@ -14,8 +14,16 @@ from enum import Enum
 from typing import Any
 
 from raidfs.array import drawn
-from raidfs.array.description import LARGEST, ArrayDescription, Direction, Member, Reshape, State, usable_size
+from raidfs.array.description import ArrayDescription, Member, Reshape, State, usable_size
 from raidfs.array.shape import Level, Shape
+from raidfs.array.toml_checks import (
+    check_direction,
+    check_extent,
+    check_front,
+    check_members,
+    check_sizes,
+    checked_text,
+)
 from raidfs.array.toml_fields import Entry, Rows, entries_of, word_of
 from raidfs.array.toml_places import Path
 from raidfs.array.toml_source import TomlText
@@ -45,13 +53,14 @@ class Declaration:
         members: as they are declared, but for what the images must tell.
         given: everything else that the file gives, by field of `ArrayDescription`.
         front_given: the file says how far the reshape really came, so that the data are not asked.
+        text: where all of it stands.
         arrays: declared beside it: those that are members of it, or of each other.
     """
 
     members: tuple[Member, ...]
     given: Mapping[str, Any]
     front_given: bool
-    _text: TomlText
+    text: TomlText
     arrays: tuple[Declaration, ...] = ()
 
     @property
@@ -72,7 +81,7 @@ class Declaration:
 
     def line_of(self, number: int) -> str:
         """Return where a member stands, for messages; `number`: from 0 on."""
-        return self._text.place(("member", number))
+        return self.text.place(("member", number))
 
     def describe(self, members: Mapping[int, tuple[str, int]]) -> ArrayDescription:
         """Return the array.
@@ -98,9 +107,11 @@ class Declaration:
         if "size" not in given:
             given["size"] = self._usable_size(found, given)
         try:
-            return ArrayDescription(members=tuple(found), **given)
+            description = ArrayDescription(members=tuple(found), **given)
         except InconsistentDescription as error:
-            self._text.refuse(self._text.culprit(str(error)), str(error))
+            self.text.refuse(self.text.culprit(str(error)), str(error))
+        check_extent(self.text, description, list(members))
+        return description
 
     def _check_room(self, members: Mapping[int, tuple[str, int]]) -> None:
         """Refuse offsets that lie behind the end of an image, where its size is to tell how large components are."""
@@ -108,13 +119,13 @@ class Declaration:
             for key in ("data_offset", "new_data_offset"):
                 offset = getattr(self.members[number], key)
                 if self.members[number].state.serves and offset >= size:
-                    self._text.refuse(("member", number, key), f"{key} is {offset}, but {path} has only {size} bytes")
+                    self.text.refuse(("member", number, key), f"{key} is {offset}, but {path} has only {size} bytes")
 
     def _component_size(self, shape: Shape, members: list[Member], sizes: list[int]) -> int:
         """Return what the members have room for."""
         serving = [(member, size) for member, size in zip(members, sizes, strict=True) if member.state.serves]
         if not serving:
-            self._text.refuse((), "component_size is not given, and there is no member that would tell")
+            self.text.refuse((), "component_size is not given, and there is no member that would tell")
         if shape.has_own_sizes:
             return max(member.component_size or 0 for member, _ in serving)
         return min(size - max(member.data_offset, member.new_data_offset) for member, size in serving)
@@ -179,43 +190,11 @@ class _Reader:
                 self._text.refuse((), f"there is no [{key}]" if name == "shape" else f"there is no [[{key}]]")
         members: tuple[Member, ...] = values.pop("members")
         reshape: Reshape | None = values.get("reshape")
-        self._check_reshape(reshape)
+        check_front(self._text, reshape)
         shapes = [values["shape"], *([reshape.before] if reshape else [])]
-        self._check_roles(members, max(shape.raid_disks for shape in shapes))
+        check_members(self._text, members, max(shape.raid_disks for shape in shapes))
         front_given = reshape is not None and reshape.front is not None
         return Declaration(members, values, front_given, self._text)
-
-    def _check_roles(self, members: tuple[Member, ...], n_roles: int) -> None:
-        taken: dict[int, int] = {}
-        for number, member in enumerate(members):
-            if not member.state.serves:
-                continue
-            path = ("member", number)
-            if member.role is None:
-                self._text.refuse(path, f"role is missing: {member.path} is {member.state.value}, so it has one")
-            if not 0 <= member.role < n_roles:
-                what = f"role is {member.role}, but the array has the roles 0 to {n_roles - 1}"
-                self._text.refuse((*path, "role"), what)
-            if member.role in taken:
-                other = self._text.place(("member", taken[member.role], "role"))
-                self._text.refuse((*path, "role"), f"role {member.role} is taken by another member ({other})")
-            taken[member.role] = number
-            self._check_sizes(Member, vars(member), path)
-
-    def _check_sizes(self, cls: type, values: Mapping[str, Any], at: Path) -> None:
-        for entry in entries_of(cls):
-            value = values.get(entry.name) if entry.is_size and not entry.many else None
-            if value is not None and not 0 <= value < LARGEST:
-                self._text.refuse((*at, entry.key), f"{entry.key} is {value} bytes, which cannot be")
-
-    def _check_reshape(self, reshape: Reshape | None) -> None:
-        """Refuse a front that lies before the position: one of them was changed without the other."""
-        if reshape is None or reshape.front is None:
-            return
-        cut, forward = reshape.front.cut, reshape.direction is Direction.FORWARD
-        if cut < reshape.position if forward else cut > reshape.position:
-            what = f"cut is {cut}, but the reshape has come to {reshape.position} already; correct it or take front out"
-            self._text.refuse(("reshape", "front", "cut"), what)
 
     def _values(self, cls: type, data: object, at: Path) -> dict[str, Any]:
         """Understand the keys of a table, by field."""
@@ -246,7 +225,7 @@ class _Reader:
         if issubclass(entry.type, Enum):
             return self._word(entry.type, data, at)
         if entry.type is str:
-            return self._string(data, at)
+            return checked_text(self._text, entry, self._string(data, at), at)
         if entry.type is bool:
             if not isinstance(data, bool):
                 self._text.refuse(at, f"{_called(at)} is {_shown(data)}, not true or false")
@@ -261,9 +240,9 @@ class _Reader:
             if entry.name not in values and entry.default is MISSING:
                 self._text.refuse(at, f"{entry.key} is missing in {_called(at)}: {entry.says}")
         if cls is not Member:  # one that is set apart may say anything, the others are judged when all are known
-            self._check_sizes(cls, values, at)
+            check_sizes(self._text, cls, values, at)
         if cls is Reshape:
-            self._check_direction(values, at)
+            check_direction(self._text, values, at)
         try:
             made = cls(**values)
         except InconsistentDescription as error:
@@ -271,14 +250,6 @@ class _Reader:
         if at == ("shape",):
             self._shape = made
         return made
-
-    def _check_direction(self, values: Mapping[str, Any], at: Path) -> None:
-        """Refuse a direction that md does not take: members are added forward, and taken away backward."""
-        before, after, direction = values["before"], values["after"], values["direction"]
-        growth = after.raid_disks - before.raid_disks
-        if growth and (growth > 0) != direction.is_forward and not before.obstacle_to(after):
-            told = f"from {before.raid_disks} to {after.raid_disks} members"
-            self._text.refuse((*at, "direction"), f"direction is {direction.value!r}, but {told} it cannot be")
 
     def _complete(self, cls: type, values: dict[str, Any], at: Path) -> None:
         """Put in what follows from the rest of the file."""
@@ -360,7 +331,8 @@ class _Reader:
                 self._text.refuse(at, f"{_called(at)}: {error}")
         if isinstance(data, bool) or not isinstance(data, int):
             self._text.refuse(at, f"{_called(at)} is {_shown(data)}, not a {'size' if units else 'whole number'}")
-        if not units and not -1 <= data < 1 << 64:
+        least = -1 if at[-1] == "device_number" else 0  # -1: nobody knows it
+        if not units and not least <= data < 1 << 64:
             self._text.refuse(at, f"{_called(at)} is {data}, which cannot be")
         return data
 

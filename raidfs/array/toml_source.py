@@ -40,6 +40,10 @@ class TomlText:
         """Return where something stands."""
         return f"{self._name}, line {line_at(self._lines, path)}"
 
+    def has(self, path: Path) -> bool:
+        """Tell whether the text says anything there."""
+        return path in self._lines
+
     def refuse(self, path: Path, what: str) -> NoReturn:
         """Raise `BadArrayFile`: what is wrong with what stands there."""
         raise BadArrayFile(f"{self.place(path)}: {what}")

@@ -10,7 +10,7 @@ from raidfs.array.assemble import Assembly, assemble
 from raidfs.array.description import ArrayDescription
 from raidfs.cli.backups import open_backup, with_backups
 from raidfs.cli.declared import Declared, open_declared
-from raidfs.cli.disputed import settled
+from raidfs.cli.disputed import settled, with_positions_compared
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
@@ -97,6 +97,8 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     assembly = settled(assembly, opened.members, options.patience)
     if not front_given:
         assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
+    compared = with_positions_compared(assembly.description, opened.members, options.patience)
+    assembly = replace(assembly, description=compared)
     description, told = without_disproven(assembly.description, opened.members)
     if description.reshape is not None and opened.backups:
         description = replace(description, reshape=replace(description.reshape, backup=next(iter(opened.backups))))

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import assemble
+from raidfs.array.choose import arrays_in
 from raidfs.array.description import ArrayDescription
 from raidfs.array.reshaping import undeclared
 from raidfs.array.toml import MAX_SIZE, Declaration, read_toml
+from raidfs.array.toml_against import Against, Heard
 from raidfs.cli.declared_places import Family, Places, from_folder, places_as_written, places_beside
+from raidfs.cli.listed import without_disproven
 from raidfs.cli.maps import without_maps
 from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, add_member, is_same, open_images
 from raidfs.cli.searching import windows_of
-from raidfs.errors import BadArrayFile, RaidfsError
+from raidfs.errors import BadArrayFile, RaidfsError, SourceError
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.image.raw import RawImage
@@ -70,7 +73,13 @@ def open_declared(file: str, paths: Sequence[str], options: Options, stack: Exit
     named = list(dict.fromkeys(place.image for place in places.found.values()))
     if not named:
         raise BadArrayFile(f"{file}: none of its members is there")
-    opened = open_images(named, options, stack)
+    try:
+        opened = open_images(named, options, stack)
+    except SourceError as error:
+        where = [] if beside else [places.line_of(family, each) for each in named if str(error).startswith(f"{each}: ")]
+        if not where:
+            raise
+        raise type(error)(f"{where[0]}: {error}") from error
     opened.findings += places.findings
     nested: dict[str, Nested] = {}
     *inner, outer = family.order
@@ -111,7 +120,8 @@ def _declared(
         opened.findings.append(Finding(Severity.NOTE, "array", text))
     if options.ignore_bad_block_log:
         description = _without_bad_blocks(description, opened)
-    _hear_superblocks(description, opened, file, options)
+    against = Against(declaration.text, {path: number for number, (path, _) in there.items()})
+    opened.findings += _hear_superblocks(description, opened, against, options)
     return Declared(description, opened, declaration.front_given)
 
 
@@ -196,22 +206,48 @@ def _without_bad_blocks(description: ArrayDescription, opened: Opened) -> ArrayD
     return replace(description, members=members)
 
 
-def _hear_superblocks(description: ArrayDescription, opened: Opened, file: str, options: Options) -> None:
-    """Take the superblocks along, by which md's logs are found, where they say the same array as the file."""
+def _hear_superblocks(
+    description: ArrayDescription, opened: Opened, against: Against, options: Options
+) -> Iterator[Finding]:
+    """Take the superblocks along, by which md's logs are found, where they say the same array as the file.
+
+    Yields:
+        What they, and the sizes of the images, say against the file.
+
+    Raises:
+        BadArrayFile: the images are too short for it.
+    """
     scratch = Opened(opened.images, opened.told)
     for source in opened.members.values():
         add_member(scratch, source, options)
-    if not scratch.claimed:
-        return
+    heard, problem = _heard(scratch, description.uuid)
+    yield from problem
+    if heard is not None:
+        if _essence(heard.description) == _essence(description):
+            opened.superblocks.update(scratch.superblocks)
+        yield from against.contradictions(description, heard)
+    sizes = {path: source.size for path, source in opened.members.items()}
+    yield from against.too_short(description, sizes, heard)
+
+
+def _heard(scratch: Opened, uuid: str) -> tuple[Heard | None, list[Finding]]:
+    """Put together what superblocks say: of the array with that uuid, else of the one with most members."""
+    arrays = arrays_in(scratch.claimed)
+    if not arrays:
+        return None, []
+    wanted = uuid if uuid in arrays else max(arrays, key=lambda each: len(arrays[each]))
     try:
-        said = assemble(scratch.claimed, description.uuid).description
-    except RaidfsError:
-        said = None
-    if said is not None and _essence(said) == _essence(description):
-        opened.superblocks.update(scratch.superblocks)
-    else:
-        text = f"the members have superblocks that say something else than {file}; the file counts"
-        opened.findings.append(Finding(Severity.NOTE, "array", text))
+        said = assemble(scratch.claimed, wanted).description
+        said, _ = without_disproven(said, scratch.members)
+    except RaidfsError as error:
+        text = f"the superblocks of the members give no array ({error}); the file counts"
+        return None, [Finding(Severity.WARNING, "array", text)]
+    others = {
+        each.path: each.claim.array_uuid
+        for each in scratch.claimed
+        if each.claim.array_uuid != wanted and each.claim.array_uuid in arrays
+    }
+    return Heard(said, others), []
 
 
 def _essence(description: ArrayDescription) -> tuple[object, ...]:

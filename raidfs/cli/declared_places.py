@@ -119,6 +119,11 @@ class Places:
     absent: list[Spot] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
+    def line_of(self, family: Family, image: str) -> str:
+        """Return where the first member stands that lies on an image, for messages."""
+        name, number = next(spot for spot, place in self.found.items() if place.image == image)
+        return family.arrays[name].line_of(number)
+
     def warn(self, subject: str, text: str) -> None:
         """Tell something."""
         self.findings.append(Finding(Severity.WARNING, subject, text))

@@ -69,6 +69,48 @@ def settled(assembly: Assembly, members: Mapping[str, BlockSource], patience: fl
     return replace(assembly, description=replace(description, dispute=dispute), findings=tuple(told))
 
 
+def with_positions_compared(
+    description: ArrayDescription, members: Mapping[str, BlockSource], patience: float
+) -> ArrayDescription:
+    """Read what lies between positions that members of equal events record in both geometries, and keep what differs.
+
+    Args:
+        description: the array.
+        members: by path.
+        patience: seconds that a member may take to answer.
+
+    Raises:
+        SourceError: a source is gone.
+    """
+    reshape = description.reshape
+    if reshape is None or not reshape.disputed:
+        return description
+    plain = replace(reshape, disputed=Extents(), front=None)
+    low, high = int(reshape.disputed.array[0, 0]), int(reshape.disputed.array[-1, 1])
+    other = low if reshape.direction.is_forward else high
+    readings = [replace(description, reshape=replace(plain, position=at)) for at in (reshape.position, other)]
+    with ExitStack() as stack:
+        from raidfs.engine.array_source import ArraySource
+
+        mine, others = (
+            stack.enter_context(
+                closing(
+                    ArraySource(
+                        each,
+                        [(member, members[member.path]) for member in each.sources],
+                        Policy(doubtful=True),
+                        watch=False,
+                        patience=patience,
+                    )
+                )
+            )
+            for each in readings
+        )
+        start = low // _PAGE * _PAGE
+        agreed = _agreed(mine, others, min(high, start + MOST, description.size), start)
+    return replace(description, reshape=replace(reshape, disputed=reshape.disputed.difference(agreed)))
+
+
 def _told(description: ArrayDescription, agreed: Extents, compared: int) -> Iterator[Finding]:
     text = (
         f"members that left and members that stayed agree on {format_size(agreed.total)} of the array: these are sure"
@@ -79,11 +121,11 @@ def _told(description: ArrayDescription, agreed: Extents, compared: int) -> Iter
         yield Finding(Severity.WARNING, "array", text)
 
 
-def _agreed(mine: BlockSource, others: BlockSource, size: int) -> Extents:
-    """Return where two sources hold the same, page by page."""
-    ranges = []
-    for start in range(0, size, _WINDOW):
-        n = min(_WINDOW, size - start)
+def _agreed(mine: BlockSource, others: BlockSource, end: int, begin: int = 0) -> Extents:
+    """Return where two sources hold the same, page by page, from `begin` to `end`."""
+    ranges = [np.zeros((0, 2), dtype=np.int64)]
+    for start in range(begin, end, _WINDOW):
+        n = min(_WINDOW, end - start)
         held, is_held = _read(mine, start, n)
         other, is_there = _read(others, start, n)
         same = (

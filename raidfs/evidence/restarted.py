@@ -7,8 +7,11 @@ reshape to another geometry. What such a second run moves it takes from places t
     |== recorded ==|.. may be written ..|## written all the same ##|-- old geometry --|
                    ^ recorded position  ^ the kernel's bound       ^ where the earlier run was
 
-Only a few rows are looked at, ever further away. What content repeats, and what parity that was never built says, is
-no evidence: it does not change on the way.
+Only a few rows are looked at, ever further away, and others all over what is left. What content repeats, and what parity
+that was never built says, is no evidence: it does not change on the way.
+
+Rows before the bound may be written. But what they then hold is what their old places hold, as long as these lie beyond
+the bound: else these were overwritten since, by what cannot have come so far.
 """
 
 from __future__ import annotations
@@ -17,16 +20,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.evidence.edge import SUPPORT
-from raidfs.evidence.survey import Surveyor
+from raidfs.evidence.survey import NOWHERE, Surveyor
+from raidfs.evidence.unlike import heard
 from raidfs.evidence.votes import votes_of
 from raidfs.evidence.window import PAGE, Window, window_of
 from raidfs.units import align_down, align_up
 
 _PROBED = 64
 """Rows that are looked at together."""
+_SPREAD = 64
+"""Places that are looked at all over the rows beyond the bound."""
 _MOST_TORN = 32
 """Rows that satisfy neither geometry, among those and with none that satisfies the old one, that tell of another."""
 
@@ -68,6 +76,22 @@ class _Ahead:
             return _Look.TORN
         return _Look.LEFT if int(old.sum()) >= SUPPORT else _Look.SILENT
 
+    def n_changed(self, start: int) -> int:
+        """Count rows before the bound that are new and do not hold what their old places beyond it do.
+
+        Args:
+            start: where some are looked at, counted from the recorded position in the order of travel.
+        """
+        window = self.window
+        n = min(_PROBED, window.stop - window.first - start)
+        first = window.first + start if window.forward else window.stop - start - n
+        survey = self.surveyor.survey(first, first + n)
+        votes = votes_of(survey)
+        there = survey.old_place != NOWHERE
+        travel = window.travel(np.where(there, survey.old_place, survey.rows[:, None]))
+        left = heard(votes, survey, there & (travel >= window.stop - window.first))
+        return int((votes.any_written & ~votes.any_left & left.clear & left.unlike).sum())
+
     def array_offset(self, row: int) -> int:
         """Return where a reshape that came to a row stands [array bytes], in whole steps."""
         reshape = self.window.description.reshape
@@ -92,11 +116,7 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
     if window is None or reshape is None:
         return ""
     ahead = _Ahead(window, Surveyor(window, images))
-    looks: dict[int, _Look] = {}
-    start = 0
-    while start < ahead.n_rows:
-        looks[start] = ahead.look(start)
-        start = max(_PROBED, 2 * start)
+    looks = {start: ahead.look(start) for start in _starts(ahead.n_rows)}
     written = [start for start, look in looks.items() if look is _Look.WRITTEN]
     told = [look for look in looks.values() if look is not _Look.SILENT]
     if written:
@@ -112,7 +132,28 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
             "geometry, while rows further on satisfy the old one: a reshape to another geometry came here before, or a "
             "member is out of date"
         )
+    n_changed = sum(ahead.n_changed(start) for start in _doubling(window.stop - window.first))
+    if n_changed >= SUPPORT:
+        return (
+            f"{n_changed} of the rows ahead of the recorded position ({reshape.position}) that were looked at are in the "
+            "new geometry, but do not hold what their old places hold, which the reshape cannot have come to: an "
+            "earlier run went over these and it was begun anew, or the recorded position is wrong"
+        )
     return ""
+
+
+def _doubling(n_rows: int) -> list[int]:
+    """Return rows ever further away."""
+    starts = [0] if n_rows else []
+    while starts and max(_PROBED, 2 * starts[-1]) < n_rows:
+        starts.append(max(_PROBED, 2 * starts[-1]))
+    return starts
+
+
+def _starts(n_rows: int) -> list[int]:
+    """Return the rows from which on some are looked at, in order."""
+    spread = range(0, n_rows, max(_PROBED, n_rows // _SPREAD))
+    return sorted({*_doubling(n_rows), *spread})
 
 
 def _edge(ahead: _Ahead, looks: Mapping[int, _Look], low: int) -> int:

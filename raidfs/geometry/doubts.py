@@ -19,6 +19,7 @@ from raidfs.geometry.reshape import Side
 from raidfs.geometry.zone import Zone
 from raidfs.units import format_numbers
 
+_DISPUTED = "members with equal events record different positions of the reshape, between which this lies"
 _OVERRUN = (
     "Linux is known to write copies over the end of the old data while it reshapes a RAID10 to an offset layout, "
     "before it moves them"
@@ -52,6 +53,8 @@ def doubts_of(description: ArrayDescription) -> tuple[Doubt, ...]:
         found.append(_unplaced(description))
     if description.strays is not None:
         found.append(Doubt(description.strays.overrun.clip(0, description.size), _OVERRUN))
+    if description.reshape is not None:
+        found.append(Doubt(description.reshape.disputed.clip(0, description.size), _DISPUTED))
     return tuple(doubt for doubt in found if doubt.where)
 
 
@@ -76,8 +79,7 @@ def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Side, 
             for zone in zones_of(shape, description.component_sizes[: shape.raid_disks]):
                 touched = doubt.where.clip(zone.array_start, zone.array_stop)
                 if touched:
-                    first, last = int(touched.array[0, 0]), int(touched.array[-1, 1])
-                    rows = _rows_between(zone, first, last)
+                    rows = Extents().union(*(_rows_between(zone, start, stop) for start, stop in touched))
                     for role in np.unique(zone.table.role).tolist():
                         yield role, side, rows, doubt.reason
 

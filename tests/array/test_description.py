@@ -96,7 +96,7 @@ def test_sizes_can_be() -> None:
     huge = 1 << 62
     with pytest.raises(InconsistentDescription, match="component size is"):
         replace(plain_description(), component_size=huge, size=huge * 3)
-    with pytest.raises(InconsistentDescription, match="an offset of what is not in sync is -1 bytes"):
+    with pytest.raises(InconsistentDescription, match="an offset of unsynced is -1 bytes"):
         replace(plain_description(), unsynced=Extents([(-1, 5)]))
     with pytest.raises(InconsistentDescription, match="reshape position is"):
         growing(huge // STRIPE * STRIPE)

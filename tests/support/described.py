@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from raidfs.array.description import ArrayDescription, Direction, Member, Reshape, State, usable_size
 from raidfs.array.front import Front
 from raidfs.array.shape import Level, Shape
+from raidfs.array.toml_checks import FORMATS
 from raidfs.extents import Extents
 
 MEMBERS = 4
@@ -34,7 +35,14 @@ _PATHS = st.binary(min_size=1, max_size=6).filter(lambda raw: 0 not in raw)
 _TEXTS = st.text(_ANY_LETTER, max_size=12) | _PATHS.map(lambda raw: raw.decode(errors="surrogateescape"))
 _SIZES = st.integers(0, (1 << 60) - 1)
 _COUNTS = st.integers(0, (1 << 64) - 1)
-_EXTENTS = st.lists(st.tuples(_SIZES, _SIZES).map(lambda pair: (min(pair), max(pair))), max_size=4).map(Extents)
+_ROLES = st.integers(0, MEMBERS - 1)
+_ANYWHERE = st.lists(st.tuples(_SIZES, _SIZES).map(lambda pair: (min(pair), max(pair))), max_size=4).map(Extents)
+_UUIDS = st.binary(min_size=16, max_size=16).map(lambda raw: raw.hex(":", 4))
+
+SMALLEST = 1 << 20
+"""What a member gives at least [bytes]."""
+_WITHIN = st.integers(0, SMALLEST // 2)
+_EXTENTS = st.lists(st.tuples(_WITHIN, _WITHIN).map(lambda pair: (min(pair), max(pair))), max_size=4).map(Extents)
 
 
 def kinds_of(cls: type) -> dict[str, Any]:
@@ -64,10 +72,6 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     return {bool: st.booleans(), int: _SIZES, str: _TEXTS}[kind]
 
 
-SMALLEST = 1 << 20
-"""What a member gives at least [bytes]."""
-
-
 @st.composite
 def _fronts(draw: st.DrawFn) -> Front:
     """Draw a front; no row is two things."""
@@ -88,6 +92,7 @@ def descriptions(draw: st.DrawFn) -> ArrayDescription:
     given = {name: draw(values(kind)) for name, kind in kinds_of(ArrayDescription).items()}
     given |= {"shape": shape, "reshape": reshape, "members": members}
     given |= {"component_size": draw(st.integers(SMALLEST, 1 << 30))}
+    given |= {"uuid": draw(_UUIDS), "metadata": draw(st.sampled_from(FORMATS))}
     if "alternatives" in given and reshape is not None:
         given["alternatives"] = ()
     shapes = (BEFORE, shape) if reshape else (shape,)
@@ -102,7 +107,7 @@ def _reshape(draw: st.DrawFn, shape: Shape) -> Reshape:
     given |= {"before": BEFORE, "after": shape, "position": steps * chunk * shape.n_data}
     given["direction"] = Direction.FORWARD  # as it has to be where there are more members
     if given["front"] is not None:
-        moved = draw(st.integers(0, given["position"]))
+        moved = draw(st.integers(0, min(given["position"], shape.n_data * SMALLEST - given["position"])))
         cut = given["position"] + (moved if given["direction"] is Direction.FORWARD else -moved)
         given["front"] = replace(given["front"], cut=cut)
     return Reshape(**given)
@@ -111,10 +116,20 @@ def _reshape(draw: st.DrawFn, shape: Shape) -> Reshape:
 def _member(draw: st.DrawFn, role: int) -> Member:
     """Draw a member; beyond the last role it is set apart, and may say anything."""
     member: Member = draw(values(Member))
-    member = replace(member, path=f"{member.path}{role}")
+    member = replace(
+        member, path=f"{member.path}{role}", bad_blocks=draw(_ANYWHERE), device_uuid=draw(st.none() | _UUIDS)
+    )
     if role < MEMBERS:
         own = draw(st.none() | st.integers(SMALLEST, 1 << 30))
-        return replace(member, role=role, state=State.IN_SYNC, component_size=own)
+        state = draw(st.sampled_from([each for each in State if each.serves]))
+        offset, new_offset, recovered_to = (512 * draw(st.integers(0, SMALLEST // 512)) for _ in range(3))
+        member = replace(member, role=role, state=state, component_size=own, recovered_to=recovered_to)
+        return replace(member, data_offset=offset, new_data_offset=new_offset)
     state = draw(st.sampled_from([each for each in State if not each.serves]))
     offset = draw(st.integers(-(1 << 62), 1 << 62))
-    return replace(member, role=draw(st.none() | st.integers(0, 9)), state=state, data_offset=offset)
+    has_role = {State.SPARE: st.none(), State.JOURNAL: st.none(), State.BACKUP: st.none(), State.REPLACEMENT: _ROLES}
+    own_role = draw(has_role.get(state, st.none() | st.integers(0, 9)))
+    if state is State.REPLACEMENT:
+        offset = 512 * draw(st.integers(0, SMALLEST))
+        member = replace(member, new_data_offset=offset, recovered_to=None)
+    return replace(member, role=own_role, state=state, data_offset=offset)
