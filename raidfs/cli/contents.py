@@ -23,6 +23,7 @@ from raidfs.filesystem.remote import RemoteFileSystem
 from raidfs.finding import Finding, Severity
 from raidfs.view.files import FileTree, WorthOf
 from raidfs.view.probe import Probe, probe
+from raidfs.view.secondary import Start, probe_start
 from raidfs.view.writable import Writing
 from raidfs.volume import luks, lvm, partitions
 from raidfs.volume.luks_header import Luks
@@ -117,7 +118,9 @@ def contents_of(
         writing: the layer that takes writes, where that is what `source` is.
         shown_as: what the bytes of files are shown as; metadata are always read as they are.
     """
-    return _Exploring(Contents(probe(source)), worth_of, replay_journals, key_of, writing, shown_as).explore(source)
+    start = probe_start(source)
+    found = Contents(start.contents)
+    return _Exploring(found, worth_of, replay_journals, key_of, writing, shown_as).explore(start)
 
 
 @dataclass(eq=False)
@@ -132,9 +135,9 @@ class _Exploring:
     shown_as: ShownAs | None
     physical: list[lvm.Device] = field(default_factory=list)
 
-    def explore(self, source: BlockSource) -> Contents:
+    def explore(self, start: Start) -> Contents:
         """Look at everything; physical volumes are gathered first, for a group may lie on several."""
-        self._look("", source, "array", 0)
+        self._look("", start, "array", 0)
         looked_at = 0
         while looked_at < len(self.physical):
             looked_at = len(self.physical)
@@ -144,15 +147,17 @@ class _Exploring:
             for volume in groups.volumes:
                 if volume.name not in self.found.volumes:
                     self.found.volumes[volume.name] = volume.source
-                    self._look(volume.name.replace("/", "-"), volume.source, volume.name, 1)
+                    self._look(volume.name.replace("/", "-"), probe_start(volume.source), volume.name, 1)
         return self.found
 
     def _tell(self, findings: Iterable[Finding]) -> None:
         self.found.findings += [each for each in findings if each not in self.found.findings]
 
-    def _look(self, name: str, source: BlockSource, subject: str, depth: int) -> None:
+    def _look(self, name: str, start: Start, subject: str, depth: int) -> None:
         """Look at one source, and at what lies on it."""
-        contents = probe(source) if depth else self.found.whole
+        contents, source = start.contents, start.source
+        if start.note:
+            self._tell([Finding(Severity.WARNING, subject, f"{subject}: {start.note}")])
         if contents.kind in _TABLES and depth < _DEEPEST:
             self._partitions(name, source, subject, depth)
         elif contents.kind == "lvm2":
@@ -168,7 +173,7 @@ class _Exploring:
         for each in table.volumes:
             inner = f"{name}-{each.name}" if name else each.name
             self.found.partitions[inner] = each.source
-            self._look(inner, each.source, f"{subject}, partition {each.name}", depth + 1)
+            self._look(inner, probe_start(each.source), f"{subject}, partition {each.name}", depth + 1)
 
     def _encrypted(self, name: str, source: BlockSource, subject: str, depth: int) -> None:
         try:
@@ -184,7 +189,7 @@ class _Exploring:
         except ViewError as error:
             self._tell([Finding(Severity.WARNING, subject, str(error))])
             return
-        self._look(name, opened, subject, depth + 1)
+        self._look(name, probe_start(opened), subject, depth + 1)
 
     def _file_system(self, name: str, source: BlockSource, contents: Probe, subject: str) -> None:
         missing = missing_library(contents.kind)
