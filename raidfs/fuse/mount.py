@@ -25,6 +25,7 @@ from raidfs.errors import MountError, RaidfsError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint, find_mount
 from raidfs.fuse.operations import TreeOperations
 from raidfs.fuse.options import MountOptions, fuse_options
+from raidfs.fuse.waiting import wait_briefly
 from raidfs.signals import held_back, on_ending
 from raidfs.view.node import Directory
 
@@ -172,6 +173,7 @@ def _initialise(operations: TreeOperations, mountpoint: str, options: MountOptio
         saved = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
+            wait_briefly(operations.is_busy)
             pyfuse3.init(operations, mountpoint, fuse_options(options))
         except RuntimeError as error:
             said.seek(0)

@@ -82,6 +82,10 @@ class TreeOperations(pyfuse3.Operations):
             self._entries[inode] = {os.fsencode(name): self._number(entry, inodes, inode) for name, entry in entries}
         return inode
 
+    def is_busy(self) -> bool:
+        """Tell whether a thread works on a request."""
+        return self._reading.n_waiting > 0
+
     # ------------------------------------------------------------------------------------------------ names, attributes
 
     async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
