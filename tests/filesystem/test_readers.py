@@ -113,6 +113,24 @@ def test_what_is_no_file_system_is_refused_by_every_reader(tmp_path: Path) -> No
             open_reader(kind, ImageDevice(image))
 
 
+@pytest.mark.parametrize("features", ["extent", "^extent,^64bit"])
+def test_a_size_that_no_map_can_reach_is_damaged(features: str, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"12345")
+    options = ("-b", "1024", "-O", f"{features},^metadata_csum", "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 8 * MIB, "mkfs.ext4", "-q", *options)
+    for size, is_right in ((3 << 32, True), (5 << 52, False)):
+        command = ["/sbin/debugfs", "-w", "-R", f"sif /file size {size}", image]
+        subprocess.run(command, check=True, capture_output=True)
+        reader = open_reader("ext4", ImageDevice(image))
+        (inode,) = [each.inode for each in reader.names(reader.root).entries if each.name == b"file"]
+        if is_right:
+            assert reader.attributes(inode).size == size
+            continue
+        with pytest.raises(Damaged, match="contradicts itself"):
+            reader.attributes(inode)
+
+
 def test_data_in_an_inode_without_their_second_part_are_damaged_and_no_zeros(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     data = bytes(range(90))  # 60 bytes lie in the block map, the others among the attributes
