@@ -187,6 +187,6 @@ def test_a_volume_group_over_several_arrays_is_joined(tmp_path: Path) -> None:
         assert image.read_bytes() in (a + b for a, b in permutations((b"0" * EXTENT, b"1" * EXTENT)))
         assert "volume group vg lies in part on array" not in mount.printed  # a note
         assert "missing" not in mount.printed
-        told = os.statvfs(mount.path)
+        usage = os.statvfs(mount.path)
         arrays = sum(path.stat().st_size for path in mount.path.glob("arrays/*/array.img"))
-        assert told.f_blocks * told.f_frsize == arrays  # volumes are parts of them
+        assert usage.f_blocks * usage.f_frsize == arrays  # volumes are parts of them

@@ -120,7 +120,7 @@ def test_a_size_that_no_map_can_reach_is_damaged(features: str, tmp_path: Path) 
     options = ("-b", "1024", "-O", f"{features},^metadata_csum", "-d", str(tmp_path / "tree"))
     image = make(tmp_path / "image", 8 * MIB, "mkfs.ext4", "-q", *options)
     for size, is_right in ((3 << 32, True), (5 << 52, False)):
-        command = ["/sbin/debugfs", "-w", "-R", f"sif /file size {size}", image]
+        command = ["/sbin/debugfs", "-w", "-R", f"sif /file size {size}", str(image)]
         subprocess.run(command, check=True, capture_output=True)
         reader = open_reader("ext4", ImageDevice(image))
         (inode,) = [each.inode for each in reader.names(reader.root).entries if each.name == b"file"]
