@@ -7,9 +7,10 @@ Nothing here is written or changed: journals are replayed in memory, over what l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 from raidfs.block import BlockSource
 from raidfs.cli.session import OpenArray
@@ -23,6 +24,7 @@ from raidfs.filesystem.remote import RemoteFileSystem
 from raidfs.finding import Finding, Severity
 from raidfs.view.files import FileTree, WorthOf
 from raidfs.view.probe import Probe, probe
+from raidfs.view.secondary import Start, probe_start
 from raidfs.view.writable import Writing
 from raidfs.volume import luks, lvm, partitions
 from raidfs.volume.luks_header import Luks
@@ -117,42 +119,66 @@ def contents_of(
         writing: the layer that takes writes, where that is what `source` is.
         shown_as: what the bytes of files are shown as; metadata are always read as they are.
     """
-    return _Exploring(Contents(probe(source)), worth_of, replay_journals, key_of, writing, shown_as).explore(source)
+    how = How(worth_of, replay_journals, key_of, writing, shown_as)
+    return contents_of_each([("array", source)], how)[0]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
+class How:
+    """How sources are looked at; see `contents_of`."""
+
+    worth_of: WorthOf
+    replay_journals: bool = True
+    key_of: KeyOf = nobody
+    writing: Writing | None = None
+    shown_as: ShownAs | None = None
+
+
+def contents_of_each(sources: Sequence[tuple[str, BlockSource]], how: How) -> list[Contents]:
+    """Find out what lies on several arrays, by name; volume groups may lie on more than one of them."""
+    each = [_Exploring(name, probe_start(source), how) for name, source in sources]
+    for one in each:
+        one.divide()
+    devices = [list(one.physical) for one in each]
+    for number, one in enumerate(each):
+        one.join(list(chain(*devices[:number])), list(chain(*devices[number + 1 :])))
+    return [one.found for one in each]
+
+
 class _Exploring:
     """The search for what lies on one source."""
 
-    found: Contents
-    worth_of: WorthOf
-    replay_journals: bool
-    key_of: KeyOf
-    writing: Writing | None
-    shown_as: ShownAs | None
-    physical: list[lvm.Device] = field(default_factory=list)
+    def __init__(self, name: str, start: Start, how: How) -> None:
+        """Read nothing yet."""
+        self.found = Contents(start.contents)
+        self.physical: list[lvm.Device] = []
+        self._name, self._start, self._how = name, start, how
 
-    def explore(self, source: BlockSource) -> Contents:
-        """Look at everything; physical volumes are gathered first, for a group may lie on several."""
-        self._look("", source, "array", 0)
+    def divide(self) -> None:
+        """Look at everything but groups of physical volumes: these are gathered."""
+        self._look("", self._start, self._name, 0)
+
+    def join(self, before: Sequence[lvm.Device], behind: Sequence[lvm.Device]) -> None:
+        """Join physical volumes, with those of other arrays, and look at what lies on them."""
         looked_at = 0
         while looked_at < len(self.physical):
             looked_at = len(self.physical)
-            groups = lvm.recognise(self.physical)
+            groups = lvm.recognise(self.physical, before, behind)
             self._tell(groups.findings)
             self._tell(Finding(Severity.WARNING, name, f"{name}: {why}") for name, why in groups.refused)
             for volume in groups.volumes:
                 if volume.name not in self.found.volumes:
                     self.found.volumes[volume.name] = volume.source
-                    self._look(volume.name.replace("/", "-"), volume.source, volume.name, 1)
-        return self.found
+                    self._look(volume.name.replace("/", "-"), probe_start(volume.source), volume.name, 1)
 
     def _tell(self, findings: Iterable[Finding]) -> None:
         self.found.findings += [each for each in findings if each not in self.found.findings]
 
-    def _look(self, name: str, source: BlockSource, subject: str, depth: int) -> None:
+    def _look(self, name: str, start: Start, subject: str, depth: int) -> None:
         """Look at one source, and at what lies on it."""
-        contents = probe(source) if depth else self.found.whole
+        contents, source = start.contents, start.source
+        if start.note:
+            self._tell([Finding(Severity.WARNING, subject, f"{subject}: {start.note}")])
         if contents.kind in _TABLES and depth < _DEEPEST:
             self._partitions(name, source, subject, depth)
         elif contents.kind == "lvm2":
@@ -168,14 +194,14 @@ class _Exploring:
         for each in table.volumes:
             inner = f"{name}-{each.name}" if name else each.name
             self.found.partitions[inner] = each.source
-            self._look(inner, each.source, f"{subject}, partition {each.name}", depth + 1)
+            self._look(inner, probe_start(each.source), f"{subject}, partition {each.name}", depth + 1)
 
     def _encrypted(self, name: str, source: BlockSource, subject: str, depth: int) -> None:
         try:
             told: Luks | None = luks.recognise(source, subject)
             if told is None:
                 return
-            key = self.key_of(subject)
+            key = self._how.key_of(subject)
             if key is None:
                 text = f"{subject} is encrypted (LUKS{told.version}): open it with --passphrase or --key-file FILE"
                 self._tell([Finding(Severity.WARNING, subject, text)])
@@ -184,7 +210,7 @@ class _Exploring:
         except ViewError as error:
             self._tell([Finding(Severity.WARNING, subject, str(error))])
             return
-        self._look(name, opened, subject, depth + 1)
+        self._look(name, probe_start(opened), subject, depth + 1)
 
     def _file_system(self, name: str, source: BlockSource, contents: Probe, subject: str) -> None:
         missing = missing_library(contents.kind)
@@ -194,13 +220,14 @@ class _Exploring:
             text = f"{subject}: {contents.kind} is read with {missing}, which is not installed"
             self._tell([Finding(Severity.WARNING, subject, text)])
             return
-        wanted = self.replay_journals and contents.kind in _WITH_JOURNAL
+        wanted = self._how.replay_journals and contents.kind in _WITH_JOURNAL
         journal = replay(source, subject) if wanted else None
         shown = source
         if journal is not None:
             self._tell(journal.findings)
             shown = journal.source
-        tree = FileTree(RemoteFileSystem(contents.kind, shown), self.worth_of, self.writing, self.shown_as)
+        how = self._how
+        tree = FileTree(RemoteFileSystem(contents.kind, shown), how.worth_of, how.writing, how.shown_as)
         self.found.file_systems.append(FileSystem(name, contents, tree, journal))
 
 
@@ -209,18 +236,24 @@ def _is_known(source: BlockSource) -> bool:
 
 
 def worth_in(array: OpenArray, shown: BlockSource) -> WorthOf:
-    """Return what tells the worst health of bytes of an array, as they are shown.
+    """Return what tells the worst health of bytes of an array, as they are shown; see `worth_in_each`."""
+    return worth_in_each([(array, shown)])
+
+
+def worth_in_each(arrays: Sequence[tuple[OpenArray, BlockSource]]) -> WorthOf:
+    """Return what tells the worst health of bytes of arrays, each with what it is shown as.
 
     Of what lies on a volume that changes bytes, such as an encrypted one, no more is known than what is lost; the rest
-    is worth as much as the worst of the array that is served.
+    is worth as much as the worst of the arrays that is served.
     """
 
     def worth_of(source: BlockSource, extents: Extents) -> str:
-        if source is shown:
-            return max((_worst(array, *each) for each in extents), default=Health.GOOD).word
+        for array, shown in arrays:
+            if source is shown:
+                return max((_worst(array, *each) for each in extents), default=Health.GOOD).word
         if any(source.known_losses(*each) for each in extents):
             return Health.LOST.word
-        return min(array.account().worst, array.options.policy.limit).word
+        return max(min(array.account().worst, array.options.policy.limit) for array, _ in arrays).word
 
     return worth_of
 

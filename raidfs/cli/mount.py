@@ -6,14 +6,14 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 from logging.handlers import SysLogHandler
 from typing import Any
 
 import click
 
 from raidfs.block import BlockSource
-from raidfs.cli.contents import Contents, KeyOf, contents_of, nobody, worth_in
+from raidfs.cli.contents import Contents, How, KeyOf, ShownAs, contents_of_each, nobody, worth_in_each
 from raidfs.cli.daemon import Announce, run_in_background
 from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
@@ -132,9 +132,16 @@ def serve_arrays(
     def prepare() -> Directory:
         for array in arrays:
             array.source.warm_up()
-            view, contents = _looked_at(array, options, keys, stack)
-            views.append(view)
-            found.append(contents)
+        layers = [_layers_of(array, options, stack) for array in arrays]
+        below = [each.below for each in layers]
+        shown_as, writing = _shown_as(layers), layers[0].writing  # only one array alone takes writes
+        worth_of = worth_in_each(list(zip(arrays, below, strict=True)))
+        how = How(worth_of, not options.noreplay, keys, writing, shown_as)
+        called = [f"array {name}" for name in names] if every else ["array"]
+        found.extend(contents_of_each(list(zip(called, below, strict=True)), how))
+        for array, each, contents in zip(arrays, layers, found, strict=True):
+            stack.callback(contents.close)
+            views.append(view_of(array, each.shown, contents, writing, shown_as))
         trees = [
             build_tree(view, place, reader, mountpoint if every else None)
             for view, place in zip(views, places, strict=True)
@@ -155,27 +162,34 @@ def serve_arrays(
         serve(prepare, mountpoint, options, ready)
 
 
-def _looked_at(array: OpenArray, options: MountOptions, keys: KeyOf, stack: ExitStack) -> tuple[ArrayView, Contents]:
-    """Find out what lies on an array, with the layer that takes writes over it; what is opened is left to `stack`."""
-    below: BlockSource = array.source
-    shown, writing, shown_as = shown_of(array, options), None, None
+@dataclass(frozen=True)
+class _Layers:
+    """What lies over an array: what metadata are read from, what is shown, and what takes writes."""
+
+    below: BlockSource
+    shown: BlockSource
+    writing: Writing | None = None
+
+
+def _layers_of(array: OpenArray, options: MountOptions, stack: ExitStack) -> _Layers:
+    """Return an array with the layer that takes writes over it; what is opened is left to `stack`."""
     overlay = overlay_of(array, options)
-    if overlay is not None:
-        stack.callback(overlay.close)
-        below, shown, writing = overlay, overlay, Writing(overlay)
-    if shown is not below:
-        # what is lost must not look like zeros to whoever reads metadata
-        shown_as = partial(in_place_of, one=below, other=shown)
-    contents = contents_of(
-        below,
-        worth_in(array, below),
-        replay_journals=not options.noreplay,
-        key_of=keys,
-        writing=writing,
-        shown_as=shown_as,
-    )
-    stack.callback(contents.close)
-    return view_of(array, shown, contents, writing, shown_as), contents
+    if overlay is None:
+        return _Layers(array.source, shown_of(array, options))
+    stack.callback(overlay.close)
+    return _Layers(overlay, overlay, Writing(overlay))
+
+
+def _shown_as(layers: Sequence[_Layers]) -> ShownAs | None:
+    """Return what shows data of the arrays; None: as they are. What is lost must not look like zeros in metadata."""
+    filled = [each for each in layers if each.shown is not each.below]
+
+    def shown_as(source: BlockSource) -> BlockSource:
+        for each in filled:
+            source = in_place_of(source, one=each.below, other=each.shown)
+        return source
+
+    return shown_as if filled else None
 
 
 def _keep_learned(array: OpenArray) -> None:

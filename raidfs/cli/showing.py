@@ -79,7 +79,8 @@ def _layers(contents: Contents, mtime_ns: int, writing: Writing | None, shown_as
     shown: dict[str, Node] = {}
 
     def image(source: BlockSource) -> FileNode:
-        return FileNode(shown_as(source) if shown_as else source, mtime_ns, writer=writable(source, writing))
+        seen = shown_as(source) if shown_as else source
+        return FileNode(seen, mtime_ns, writer=writable(source, writing), is_part=True)
 
     if contents.partitions:
         images = {f"{name}.img": image(source) for name, source in contents.partitions.items()}

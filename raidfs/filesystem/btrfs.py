@@ -26,10 +26,14 @@ _TOP = 5
 _SHIFT = 32
 """An inode here is a subvolume and an inode in it."""
 _INSIDE = (1 << _SHIFT) - 1
+_EMPTY = 2
+"""Inode of the empty directory that stands in a snapshot where a subvolume was (`BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`)."""
 _REGULAR, _PREALLOCATED, _INLINE = 1, 2, 0
 _SUMMED_BY_CRC32C = 0
 _COMPRESSIONS = range(1, 4)
 _LARGEST_EXTENT = 128 << 10
+_MOST_TREES = 8
+_ROOT_REF = 156
 _FAULTS = (Error, LookupError, ValueError, TypeError, EOFError, OverflowError, ArithmeticError, OSError)
 """What the library raises about trees that make no sense."""
 
@@ -95,6 +99,7 @@ class BtrfsReader:
             self.root = _TOP << _SHIFT | int(self._volume.open_subvolume(_TOP).tree.root_item.root_dirid)
         except _FAULTS as error:
             raise Damaged(f"the file system cannot be opened: {error}") from error
+        self._trees: dict[int, Any] = {}
         self._decoded: tuple[tuple[int, int], bytes] = ((0, 0), b"")
 
     def usage(self) -> Usage:
@@ -106,11 +111,13 @@ class BtrfsReader:
         """List a directory in the order in which its entries were made."""
         subvolume = inode >> _SHIFT
         found: list[Name] = []
+        if inode & _INSIDE == _EMPTY:
+            return Names(())
         for _, data in self._items(inode, c_btrfs.BTRFS_DIR_INDEX_KEY, 2):
             entry = c_btrfs.btrfs_dir_item(data)
             name, target = bytes(entry.name), int(entry.location.objectid)
             if entry.location.type == c_btrfs.BTRFS_ROOT_ITEM_KEY:
-                number = self._root_of(target)
+                number = self._root_of(target) if self._lies_in(subvolume, target) else subvolume << _SHIFT | _EMPTY
             elif entry.location.type == c_btrfs.BTRFS_INODE_ITEM_KEY:
                 number = subvolume << _SHIFT | target
             else:
@@ -120,6 +127,9 @@ class BtrfsReader:
 
     def attributes(self, inode: int) -> Attributes:
         """Return the attributes of an inode."""
+        if inode & _INSIDE == _EMPTY:
+            mode = stat.S_IFDIR | 0o755
+            return Attributes(inode, mode, 1, 0, 0, (0, 0), 0, 0, 0, 0, 0)
         try:
             _, data = self._tree(inode).find(inode & _INSIDE, c_btrfs.BTRFS_INODE_ITEM_KEY)
             told = c_btrfs.btrfs_inode_item(data)
@@ -136,7 +146,7 @@ class BtrfsReader:
             int(told.gid),
             device,
             int(told.size),
-            int(told.nbytes),
+            -(-int(told.nbytes) // self._volume.sector_size) * self._volume.sector_size,
             *times,
         )
 
@@ -194,11 +204,28 @@ class BtrfsReader:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _tree(self, inode: int) -> Any:
-        """Return the tree of the subvolume of an inode."""
+        """Return the tree of the subvolume of an inode; the last ones are kept, with their blocks."""
+        number = inode >> _SHIFT
+        tree = self._trees.get(number)
+        if tree is None:
+            try:
+                tree = self._volume.open_subvolume(number).tree
+            except _FAULTS as error:
+                raise Damaged(f"subvolume {number} cannot be read: {error}") from error
+            if len(self._trees) >= _MOST_TREES:
+                self._trees.clear()
+            self._trees[number] = tree
+        return tree
+
+    def _lies_in(self, parent: int, subvolume: int) -> bool:
+        """Tell whether a subvolume lies in another, not in what that is a snapshot of (`btrfs_lookup_dentry`)."""
         try:
-            return self._volume.open_subvolume(inode >> _SHIFT).tree
-        except _FAULTS as error:
-            raise Damaged(f"subvolume {inode >> _SHIFT} cannot be read: {error}") from error
+            self._volume._root_tree.find(parent, _ROOT_REF, subvolume)
+        except KeyError:
+            return False
+        except (*_FAULTS, Unreadable):
+            return True
+        return True
 
     def _root_of(self, subvolume: int) -> int:
         """Return the root of a subvolume; where it cannot be read, an inode that cannot be read either."""

@@ -76,12 +76,13 @@ class ExfatReader:
             kind = raw[0]
             if kind == 0:
                 break
-            if kind == _FILE:
-                waiting = [(at, raw)]
-            elif waiting and kind & 0xC0 == 0xC0:
+            is_part = kind & 0xC0 == 0xC0
+            if waiting and is_part:
                 waiting.append((at, raw))
             else:
-                waiting = []
+                # a set that breaks off, or a part of none: what deletes a file marks all its entries
+                lost += (len(waiting) + is_part) * ENTRY
+                waiting = [(at, raw)] if kind == _FILE else []
             if waiting and len(waiting) == waiting[0][1][1] + 1:
                 found = _parsed(b"".join(raw for _, raw in waiting))
                 if found is None:
@@ -92,7 +93,7 @@ class ExfatReader:
                         Name(found.name, waiting[0][0] // ENTRY, stat.S_IFDIR if is_directory else stat.S_IFREG)
                     )
                 waiting = []
-        return Names(tuple(entries), lost)
+        return Names(tuple(entries), lost + len(waiting) * ENTRY)
 
     def attributes(self, inode: int) -> Attributes:
         """Return the attributes of an entry."""

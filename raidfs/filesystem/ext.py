@@ -65,8 +65,11 @@ class ExtReader:
             head, head_bad = parse_names(found.block[4:], dialect)
             more, more_bad = parse_names(self._inline_rest(found), dialect)
             return Names((*head, *more), head_bad + more_bad)
-        entries, lost, size = [], 0, self._super.block_size
-        for run in self._runs(found):
+        entries, size = [], self._super.block_size
+        runs = self._runs(found)
+        # a directory of ext has no holes: what no extent covers was told by one that is gone
+        lost = max(0, found.attributes.size - sum(run.length for run in runs))
+        for run in runs:
             for at in range(0, run.length, size):
                 is_root = run.start + at == 0
                 block = self._directory_block(found, run.place + at, is_root) if run.place != UNKNOWN else None

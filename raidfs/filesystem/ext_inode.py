@@ -70,6 +70,10 @@ def parse_inode(number: int, raw: bytes, block_size: int, *, large_dir: bool = F
     if stat.S_ISREG(mode) or large_dir:
         size |= size_high << 32
     blocks |= blocks_high << 32
+    per_block = block_size // 4
+    most = 1 << 32 if flags & EXTENTS else 12 + per_block + per_block**2 + per_block**3
+    if stat.S_ISREG(mode) and size > most * block_size:
+        raise Damaged(f"inode {number} contradicts itself: its size is more than its map can reach")
     is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
     attributes = Attributes(
         inode=number,

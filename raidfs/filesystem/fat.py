@@ -153,10 +153,12 @@ class _LongName:
     def __init__(self) -> None:
         self._parts: dict[int, bytes] = {}
         self._sum = -1
+        self._count = 0
 
     def clear(self) -> None:
         """Forget the parts."""
         self._parts.clear()
+        self._count = 0
 
     def take(self, entry: bytes) -> bytes | None:
         """Take the next entry; returns the name of a file where it is one's."""
@@ -166,13 +168,15 @@ class _LongName:
         if entry[11] & 0x3F == _LONG:
             if entry[0] & 0x40 or entry[13] != self._sum:
                 self._parts.clear()
+                # only the last part, which comes first, tells how many there are
+                self._count = entry[0] & 0x3F if entry[0] & 0x40 else 0
             self._sum = entry[13]
             self._parts[entry[0] & 0x3F] = entry[1:11] + entry[14:26] + entry[28:32]
             return None
         parts, self._parts = self._parts, {}
         if entry[11] & _VOLUME:
             return None
-        whole = set(parts) == set(range(1, len(parts) + 1)) and parts
+        whole = parts and set(parts) == set(range(1, self._count + 1))
         if whole and self._sum == _checksum(entry[:11]):
             units = b"".join(parts[number] for number in sorted(parts))
             end = next((at for at in range(0, len(units), 2) if units[at : at + 2] == b"\0\0"), len(units))

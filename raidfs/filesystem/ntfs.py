@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pyfsntfs
 
 from raidfs.errors import Damaged
-from raidfs.filesystem.entry import NO_OWNER, Attributes, Contents, Device, Name, Names, Run, Usage
+from raidfs.filesystem.entry import NO_OWNER, UNKNOWN, Attributes, Contents, Device, Name, Names, Run, Usage
 from raidfs.filesystem.stream import DeviceFile
 
 _ROOT = 5
@@ -246,6 +246,8 @@ def _runs(extents: list[tuple[int, int, int]], valid: int) -> tuple[Run, ...]:
         if n > 0 and not flags & 1:
             runs.append(Run(at, n, place))
         at += length
+    if at < valid:
+        runs.append(Run(at, valid - at, UNKNOWN))
     return tuple(runs)
 
 

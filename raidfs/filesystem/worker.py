@@ -18,10 +18,11 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 from raidfs.errors import Damaged, Lost, Unreadable
 from raidfs.filesystem import wire
-from raidfs.filesystem.entry import Expecting, Names, Reader, Record
+from raidfs.filesystem.entry import Contents, Expecting, Names, Reader, Record
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import Message
 
@@ -30,6 +31,7 @@ MEMORY = 1 << 30
 _CPU = 12
 """Seconds of computing for one request; the mount gives up earlier, this is for when there is no mount any more."""
 _CHUNK = 1 << 16
+_SECTOR = 512
 _MOST_CHUNKS = 512
 _MOST_NAMES = 400_000
 """Names of directories that are kept, besides those of the last one."""
@@ -170,9 +172,16 @@ class Desk:
                 target = reader.target(inode)
         except Unreadable:
             pass  # whoever asks for it hears why
+        if contents is not None and told.size and not told.allocated and _has_data(contents):
+            # programs take a file that takes no space for one hole, and do not read it
+            told = replace(told, allocated=-(-told.size // _SECTOR) * _SECTOR)
         if contents is not None and (len(contents.runs) > _MOST_RUNS or len(contents.inline or b"") > _LARGEST_INLINE):
             contents = None
         return Record(told, contents, xattrs, target)
+
+
+def _has_data(contents: Contents) -> bool:
+    return bool(contents.runs or contents.inline or contents.through)
 
 
 def serve(channel: socket.socket, kind: str) -> None:

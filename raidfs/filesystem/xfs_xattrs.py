@@ -58,7 +58,8 @@ def tree_xattrs(told: Super, read: BlockRead) -> dict[bytes, bytes]:
             raise Damaged("a leaf of extended attributes makes no sense")
         for number in range(count):
             at, flags = struct.unpack_from(">HB", raw, head + 8 * number + 4)
-            if at + 9 > len(raw):
+            # the shortest of those with their value here is shorter than the head of one with its value elsewhere
+            if at + (3 if flags & _IN_LEAF else 9) > len(raw):
                 raise Damaged("a leaf of extended attributes makes no sense")
             if flags & _IN_LEAF:
                 length, n = struct.unpack_from(">HB", raw, at)

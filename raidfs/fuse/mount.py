@@ -9,6 +9,7 @@ Runs in the main thread of the process and blocks until the mount has ended; one
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from raidfs.errors import MountError, RaidfsError
 from raidfs.fuse.mountpoint import check_fuse, check_mountpoint, find_mount
 from raidfs.fuse.operations import TreeOperations
 from raidfs.fuse.options import MountOptions, fuse_options
+from raidfs.fuse.waiting import wait_briefly
 from raidfs.signals import held_back, on_ending
 from raidfs.view.node import Directory
 
@@ -95,11 +97,18 @@ async def _life(
     """See `serve`."""
     with ending.in_this_loop():
         root = await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
+        _collect_seldom()
         with _mounted(TreeOperations(root, options), mountpoint, options), ending.gently():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_announce, mountpoint, ready)
                 await pyfuse3.main()
                 nursery.cancel_scope.cancel()
+
+
+def _collect_seldom() -> None:
+    """Have Python look for garbage seldom: what serves a mount makes no cycles, and what is there by now stays."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 class _Ending:
@@ -172,6 +181,7 @@ def _initialise(operations: TreeOperations, mountpoint: str, options: MountOptio
         saved = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
+            wait_briefly(operations.is_busy)
             pyfuse3.init(operations, mountpoint, fuse_options(options))
         except RuntimeError as error:
             said.seek(0)

@@ -82,6 +82,10 @@ class TreeOperations(pyfuse3.Operations):
             self._entries[inode] = {os.fsencode(name): self._number(entry, inodes, inode) for name, entry in entries}
         return inode
 
+    def is_busy(self) -> bool:
+        """Tell whether a thread works on a request."""
+        return self._reading.n_waiting > 0
+
     # ------------------------------------------------------------------------------------------------ names, attributes
 
     async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
@@ -160,8 +164,9 @@ class TreeOperations(pyfuse3.Operations):
         return True
 
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
-        """Report a full file system of the size of its files."""
-        total = sum(node.source.size for node in self._nodes.values() if isinstance(node, FileNode))
+        """Report a full file system of the size of its arrays."""
+        files = (node for node in self._nodes.values() if isinstance(node, FileNode) and not node.is_part)
+        total = sum(node.source.size for node in files)
         answer = StatvfsData()
         answer.f_bsize = answer.f_frsize = _BLOCK
         answer.f_blocks = -(-total // _BLOCK)

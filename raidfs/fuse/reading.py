@@ -12,7 +12,7 @@ import logging
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import trio
@@ -81,6 +81,7 @@ class Reading:
         self._spare: list[Buffer] = []
         self._limiter = trio.CapacityLimiter(_THREADS)
         self._logged: set[str] = set()
+        self.n_waiting = 0
 
     async def read(self, file: OpenSource, offset: int, size: int) -> memoryview:
         """Return exactly [offset, offset + size) of the file, clipped at its end.
@@ -105,9 +106,7 @@ class Reading:
         """Read where it may block."""
         buffer = self._spare.pop() if self._spare and length <= MAX_REQUEST else Buffer(max(length, MAX_REQUEST))
         request, out = one_request(offset, length), buffer.array[:length]
-        losses = await trio.to_thread.run_sync(
-            source.read_into, request, out, limiter=self._limiter, abandon_on_cancel=True
-        )
+        losses = await self._in_thread(source.read_into, request, out, limiter=self._limiter, abandon_on_cancel=True)
         # not reached when cancelled: then the thread still owns the buffer
         if len(buffer.array) == MAX_REQUEST and len(self._spare) < _THREADS:
             self._spare.append(buffer)
@@ -123,7 +122,7 @@ class Reading:
             FUSEError: it failed.
         """
         try:
-            return await trio.to_thread.run_sync(function, limiter=limiter, abandon_on_cancel=True)
+            return await self._in_thread(function, limiter=limiter, abandon_on_cancel=True)
         except _FAULTS as fault:
             self._fail(fault)
 
@@ -134,12 +133,20 @@ class Reading:
             FUSEError: it failed; a full disk is told as such.
         """
         try:
-            await trio.to_thread.run_sync(write)
+            await self._in_thread(write)
         except OSError as fault:
             log.error("%s", fault)
             raise FUSEError(fault.errno or errno.EIO) from fault
         except _FAULTS as fault:
             self._fail(fault)
+
+    async def _in_thread(self, function: Callable[..., _Result], *arguments: Any, **settings: Any) -> _Result:
+        """Do as `trio.to_thread.run_sync`, and count."""
+        self.n_waiting += 1
+        try:
+            return await trio.to_thread.run_sync(function, *arguments, **settings)
+        finally:
+            self.n_waiting -= 1
 
     def _fail(self, fault: Exception) -> NoReturn:
         """Answer `EIO`, and say why once."""

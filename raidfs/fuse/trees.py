@@ -208,7 +208,7 @@ class MountedTrees:
             entry.st_rdev = os.makedev(*told.device)
         entry.st_size = told.size
         entry.st_blksize = _BLOCK
-        entry.st_blocks = told.allocated // 512
+        entry.st_blocks = -(-told.allocated // 512)
         entry.st_atime_ns = told.atime_ns
         entry.st_mtime_ns = told.mtime_ns
         entry.st_ctime_ns = told.ctime_ns

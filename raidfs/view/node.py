@@ -39,12 +39,14 @@ class FileNode:
         mtime_ns: modification time [ns since 1970].
         xattrs: its extended attributes.
         writer: what takes writes to it; None: nothing.
+        is_part: its bytes are those of another file as well: of the array that it lies on.
     """
 
     source: BlockSource
     mtime_ns: int = 0
     xattrs: Attributes = field(default=_no_attributes)
     writer: WritableImage | None = None
+    is_part: bool = False
 
 
 @dataclass(frozen=True)

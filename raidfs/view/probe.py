@@ -75,12 +75,16 @@ def probe(source: BlockSource) -> Probe:
     """
     length = min(_HEAD, source.size)
     data, lost = read_exact(source, 0, length)
-    head = _Head(data.ljust(_HEAD, b"\0"), source)
-    for recognise in _RECOGNISERS:
-        found = recognise(head)
-        if found is not None:
-            return found
-    return _nothing(data, lost)
+    return _recognised(_Head(data.ljust(_HEAD, b"\0"), source)) or _nothing(data, lost)
+
+
+def recognise(data: bytes, place: int, source: BlockSource) -> Probe | None:
+    """Find out what a source would contain if it had some bytes at a place [bytes] of its start, and else zeros."""
+    return _recognised(_Head((bytes(place) + data).ljust(_HEAD, b"\0"), source))
+
+
+def _recognised(head: _Head) -> Probe | None:
+    return next(filter(None, (each(head) for each in _RECOGNISERS)), None)
 
 
 def _nothing(data: bytes, lost: Extents) -> Probe:

@@ -59,17 +59,25 @@ class _Group:
     absent: dict[str, str] = field(default_factory=dict)
 
 
-def recognise(devices: Sequence[Device]) -> Volumes:
+def recognise(devices: Sequence[Device], before: Sequence[Device] = (), behind: Sequence[Device] = ()) -> Volumes:
     """Return the logical volumes on some devices, which may be parts of several groups.
+
+    Args:
+        devices: what may be physical volumes.
+        before: devices of other arrays, to which a group is left that lies on one of them too: each is shown once.
+        behind: devices of further arrays, on which groups may lie in part.
 
     Raises:
         SourceError: a source is gone.
     """
     findings: list[Finding] = []
     physical: list[_Physical] = []
-    for device in devices:
+    for device in (*devices, *before, *behind):
         label = read_label(device.source)
         if label is None:
+            continue
+        if device not in devices:
+            physical.append(_Physical(device, label))
             continue
         twin = next((each for each in physical if label.uuid and each.label.uuid == label.uuid), None)
         if twin is not None:
@@ -88,7 +96,13 @@ def recognise(devices: Sequence[Device]) -> Volumes:
         physical.append(_Physical(device, label))
     volumes: list[Volume] = []
     refused: list[tuple[str, str]] = []
-    for text, name in _groups(physical):
+    mine = [each for each in physical if each.device in devices]
+    for text, name in _groups(physical, mine):
+        other = next((each.device for each in physical if each.device in before and _is_part(each, text)), None)
+        if other is not None:
+            shown = f"volume group {name} lies in part on {other.name}, and is shown there"
+            findings.append(Finding(Severity.NOTE, name, shown))
+            continue
         try:
             group = _placed(text, name, physical, findings)
         except BadText as reason:
@@ -102,15 +116,16 @@ def _warn(findings: list[Finding], subject: str, message: str) -> None:
     findings.append(Finding(Severity.WARNING, subject, f"{subject}: {message}"))
 
 
-def _groups(physical: Iterable[_Physical]) -> Iterator[tuple[Text, str]]:
-    """Yield the newest text of each group, and how the group is called here."""
+def _groups(physical: Iterable[_Physical], mine: Sequence[_Physical]) -> Iterator[tuple[Text, str]]:
+    """Yield the newest text of each group of which a part lies on one of `mine`, and how the group is called here."""
     newest: dict[str, Text] = {}
     for text in _credible(physical):
         known = newest.setdefault(text.group.text("id"), text)
         if text.sequence > known.sequence:
             newest[text.group.text("id")] = text
-    names = [text.name for text in newest.values()]
-    for identity, text in newest.items():
+    here = {identity: text for identity, text in newest.items() if any(_is_part(each, text) for each in mine)}
+    names = [text.name for text in here.values()]
+    for identity, text in here.items():
         yield text, text.name if names.count(text.name) == 1 else f"{text.name}-{identity[:6]}"
 
 
@@ -150,6 +165,12 @@ def _placed(text: Text, name: str, physical: Sequence[_Physical], findings: list
             _warn(findings, name, f"volume group {name}: {what} is missing; what lies on it is lost")
         group.sources[local] = MISSING if device is None else device.source
     return group
+
+
+def _is_part(physical: _Physical, text: Text) -> bool:
+    """Tell whether a device is a physical volume of the group that a text is about."""
+    told = text.group.section("physical_volumes").sections.values()
+    return _is_about(physical, text) or any(each.text("id") == physical.label.uuid for each in told)
 
 
 def _is_about(physical: _Physical, text: Text) -> bool:

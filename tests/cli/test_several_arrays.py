@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,12 @@ from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array, open_every_array
 from raidfs.errors import UnsupportedMetadata
 from raidfs.extents import Extents
+from tests.cli.mounting import mounted
 from tests.oracle.superblock import Superblock, build_v1
 from tests.support.cli import raidfs
 from tests.support.disks import Slice, gpt_disk
 from tests.support.golden import fingerprints
+from tests.support.lvm_writer import EXTENT, group, logical, physical, segment
 from tests.support.nowait import answers_at_once
 from tests.support.stacked import OFFSET, raid5, uuid_of
 
@@ -167,3 +171,22 @@ def test_members_of_other_arrays_on_the_same_disks_are_not_mentioned(
         assert foreign == [str(others[0])]  # an image of its own, given by mistake
         assert [finding.subject for finding in array.findings] == foreign
         assert len(array.superblocks) == 4
+
+
+@pytest.mark.fuse
+def test_a_volume_group_over_several_arrays_is_joined(tmp_path: Path) -> None:
+    uuids = ["A" * 32, "B" * 32]
+    volume = logical("data", segment(0, 1, "striped", ("pv0", 1)), segment(1, 1, "striped", ("pv1", 1)))
+    told = group("vg", uuids, volume)
+    members = []
+    for number, uuid in enumerate(uuids):
+        start = physical(uuid, told)[: 128 << 10]
+        members += raid5(tmp_path / f"array{number}", number, start.ljust(4 << 20, b"%d" % number))[1]
+    with mounted(tmp_path / "mnt", members, "--all") as mount:
+        (image,) = (mount.path / "arrays").glob("*/volumes/vg/data.img")
+        assert image.read_bytes() in (a + b for a, b in permutations((b"0" * EXTENT, b"1" * EXTENT)))
+        assert "volume group vg lies in part on array" not in mount.printed  # a note
+        assert "missing" not in mount.printed
+        usage = os.statvfs(mount.path)
+        arrays = sum(path.stat().st_size for path in mount.path.glob("arrays/*/array.img"))
+        assert usage.f_blocks * usage.f_frsize == arrays  # volumes are parts of them

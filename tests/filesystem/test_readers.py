@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from raidfs.errors import Damaged, Unreadable
-from raidfs.filesystem.entry import UNKNOWN, Contents, Reader
+from raidfs.filesystem.entry import UNKNOWN, Contents, Reader, Run
 from raidfs.filesystem.kinds import open_reader
+from raidfs.filesystem.wire import bytes_of, unpack_record
+from raidfs.filesystem.worker import Desk
 from tests.support.filesystems import ImageDevice, fill, kernel_mount, make
 
 MIB = 1 << 20
@@ -110,6 +113,24 @@ def test_what_is_no_file_system_is_refused_by_every_reader(tmp_path: Path) -> No
             open_reader(kind, ImageDevice(image))
 
 
+@pytest.mark.parametrize("features", ["extent", "^extent,^64bit"])
+def test_a_size_that_no_map_can_reach_is_damaged(features: str, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"12345")
+    options = ("-b", "1024", "-O", f"{features},^metadata_csum", "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 8 * MIB, "mkfs.ext4", "-q", *options)
+    for size, is_right in ((3 << 32, True), (5 << 52, False)):
+        command = ["/sbin/debugfs", "-w", "-R", f"sif /file size {size}", str(image)]
+        subprocess.run(command, check=True, capture_output=True)
+        reader = open_reader("ext4", ImageDevice(image))
+        (inode,) = [each.inode for each in reader.names(reader.root).entries if each.name == b"file"]
+        if is_right:
+            assert reader.attributes(inode).size == size
+            continue
+        with pytest.raises(Damaged, match="contradicts itself"):
+            reader.attributes(inode)
+
+
 def test_data_in_an_inode_without_their_second_part_are_damaged_and_no_zeros(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     data = bytes(range(90))  # 60 bytes lie in the block map, the others among the attributes
@@ -126,6 +147,45 @@ def test_data_in_an_inode_without_their_second_part_are_damaged_and_no_zeros(tmp
     image.write_bytes(raw[:entry] + b"DATA" + raw[entry + 4 :])
     with pytest.raises(Unreadable, match="second part"):
         open_reader("ext4", ImageDevice(image)).contents(inode)
+
+
+def test_a_subvolume_in_a_snapshot_is_an_empty_directory_as_for_the_kernel(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can ask the kernel
+    image = make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", "-q")
+    with kernel_mount(image, tmp_path / "mnt", "rw") as folder:
+        for command in (("create", "sub"), ("create", "sub/inner"), ("snapshot", "sub", "copy")):
+            subprocess.run(
+                ["btrfs", "-q", "subvolume", command[0], *(folder / word for word in command[1:])], check=True
+            )
+        (folder / "sub" / "inner" / "file").touch()
+    reader = open_reader("btrfs", ImageDevice(image))
+    with kernel_mount(image, tmp_path / "mnt", "ro") as folder:
+        walked = {str(path.relative_to(folder)): inode for path, inode in walk(reader, reader.root, folder)}
+        assert set(walked) == {"sub", "sub/inner", "sub/inner/file", "copy", "copy/inner"}
+        assert len(set(walked.values())) == 5
+        for path, inode in walked.items():
+            told, true = reader.attributes(inode), (folder / path).lstat()
+            assert (told.mode, told.uid, told.gid) == (true.st_mode, true.st_uid, true.st_gid)
+            assert not reader.xattrs(inode)
+
+
+def test_a_file_that_lies_in_its_metadata_takes_space(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"x" * 700)
+    (tmp_path / "tree" / "empty").touch()
+    image = make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", "-q", "--rootdir", str(tmp_path / "tree"))
+    desk = Desk(open_reader("btrfs", ImageDevice(image)))
+    listed, _ = desk.answer({"op": "list", "inode": 5 << 32 | 256, "start": 0, "count": 9, "full": True})
+    told = {bytes_of(name): unpack_record(record).attributes for name, _, _, record in listed["entries"]}
+    # tar and cp take a file without space for one hole
+    assert {name: each and each.allocated for name, each in told.items()} == {b"file": 4096, b"empty": 0}
+
+
+def test_what_no_extent_of_ntfs_covers_is_lost_and_no_hole() -> None:
+    from raidfs.filesystem.ntfs import _runs
+
+    assert _runs([(8192, 4096, 0), (0, 4096, 1)], 10_000) == (Run(0, 4096, 8192), Run(8192, 1808, UNKNOWN))
 
 
 def test_an_extent_of_btrfs_that_decodes_to_too_little_is_damaged_and_no_zeros() -> None:

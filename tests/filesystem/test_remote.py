@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,20 @@ def test_a_directory_of_which_a_block_is_lost_says_so(small: Path) -> None:
     assert [each.path for each in visit(tree) if not each.is_whole] == [b"d3"]
     assert tree.health(inode) == ("lost", page.lost)
     tree.close()
+
+
+def test_a_hole_in_a_directory_of_ext_hides_names(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "d").mkdir(parents=True)
+    for number in range(60):
+        (tmp_path / "tree" / "d" / f"{number:040}").touch()
+    image = make(tmp_path / "image", 8 << 20, "mkfs.ext4", "-q", "-b", "1024", "-d", str(tmp_path / "tree"))
+    subprocess.run(["/sbin/debugfs", "-w", "-R", "punch /d 1 2", image], check=True, capture_output=True)
+    tree = tree_of(ImageDevice(image))
+    (inode,) = [entry.inode for entry, _ in tree.page(tree.root, 0).entries if entry.name == b"d"]
+    page = tree.page(inode, 0)
+    tree.close()
+    assert len(page.entries) < 60
+    assert page.lost == 2048
 
 
 def tree_of_inode(tree: FileTree, inode: int) -> int:

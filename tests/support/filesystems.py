@@ -57,6 +57,11 @@ def fill(folder: Path, n_many: int = 300) -> None:
     os.setxattr(small, "user.long", bytes(range(256)) * 2)
     os.setxattr(small, "trusted.t", b"\0\xff")
     os.setxattr(small, "system.posix_acl_access", ACL)
+    attributes = folder / "dir" / "attributes"
+    attributes.touch()
+    os.setxattr(attributes, "user.a", b"")
+    for number in range(3):
+        os.setxattr(attributes, f"user.{number}", bytes([number]) * 240)
     with (folder / "dir" / "hole").open("wb") as file:
         file.seek(4_500_000_000)
         file.write(b"end")

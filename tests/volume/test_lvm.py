@@ -99,6 +99,25 @@ def test_what_lies_on_a_missing_one_is_lost_and_named() -> None:
     assert not bytes_of(named(volumes)["one/str2"])[1]
 
 
+def test_a_group_on_several_arrays_is_shown_once_and_its_namesake_apart() -> None:
+    both = group(
+        "vg", [U0, U1], logical("data", segment(0, 1, "striped", ("pv0", 1)), segment(1, 1, "striped", ("pv1", 1)))
+    )
+    alone = group("vg", ["C" * 32], logical("own", segment(0, 1, "striped", ("pv0", 1))), identity="H" * 32)
+    one, other, third = (
+        Device(name, MemorySource(image))
+        for name, image in (("a", physical(U0, both)), ("b", physical(U1, both)), ("c", physical("C" * 32, alone)))
+    )
+    first = recognise([one], (), [other, third])
+    assert list(named(first)) == ["vg/data"]
+    assert bytes_of(named(first)["vg/data"]) == (b"d" * 2 * EXTENT, Extents())
+    assert not first.findings
+    second = recognise([other], [one], [third])
+    assert not second.volumes
+    assert [each.message for each in second.findings] == ["volume group vg lies in part on a, and is shown there"]
+    assert list(named(recognise([third], [one, other]))) == ["vg/own"]
+
+
 @pytest.mark.golden
 def test_a_real_group_on_a_real_array() -> None:
     for case in cases_here("k-r5-3to4-lvm"):

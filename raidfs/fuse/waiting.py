@@ -1,0 +1,77 @@
+"""How the event loop waits for the kernel's next request: briefly itself, and only then through trio.
+
+Where requests come one after the other, as they do when many small files are copied, the next one is there before trio
+has turned to its other tasks and back, which takes as long as answering it. So while no thread works for the mount
+(and nothing else can happen in the loop) the wait for the device is a plain one, for a moment. pyfuse3 looks its trio
+up in one place, which its own support of asyncio replaces as well.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from types import SimpleNamespace, TracebackType
+
+import pyfuse3
+import trio
+
+_MOMENT = 0.0005
+"""Seconds for which signals, and tasks that were just started, may have to wait."""
+MOST_IN_A_ROW = 64
+"""Requests after which other tasks have their turn in any case."""
+
+
+class Lock:
+    """A lock that is had at once where it is free."""
+
+    def __init__(self) -> None:
+        """Leave it free."""
+        self._lock = trio.Lock()
+
+    async def __aenter__(self) -> None:
+        """Take it."""
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Give it back."""
+        self._lock.release()
+
+
+class Waiting:
+    """Waits for the device."""
+
+    def __init__(self, is_busy: Callable[[], bool]) -> None:
+        """Ask `is_busy` whether something else may happen in the loop."""
+        self._is_busy = is_busy
+        self._in_a_row = 0
+
+    async def wait_readable(self, descriptor: int) -> None:
+        """Return when the descriptor can be read."""
+        if self._in_a_row < MOST_IN_A_ROW and not self._is_busy():
+            self._in_a_row += 1
+            if select.select((descriptor,), (), (), _MOMENT)[0]:
+                return
+        self._in_a_row = 0
+        await trio.lowlevel.wait_readable(descriptor)
+
+
+def wait_briefly(is_busy: Callable[[], bool]) -> None:
+    """Have pyfuse3 wait as told above; `is_busy` tells whether a thread works for the mount."""
+    low = SimpleNamespace(
+        wait_readable=Waiting(is_busy).wait_readable,
+        current_task=trio.lowlevel.current_task,
+        current_trio_token=trio.lowlevel.current_trio_token,
+        notify_closing=trio.lowlevel.notify_closing,
+    )
+    vars(pyfuse3)["trio"] = SimpleNamespace(
+        Lock=Lock,
+        lowlevel=low,
+        open_nursery=trio.open_nursery,
+        from_thread=trio.from_thread,
+        ClosedResourceError=trio.ClosedResourceError,
+    )
