@@ -87,7 +87,8 @@ def joint_codewords(
         return None
     size, symbol_size = lcm(own.size, other.size), gcd(own.symbol_size, other.symbol_size)
     recorded = recorded_rows(description)
-    component_stop = before_section(description).zone.component_stop
+    # the rest of a member that is no whole chunk of both is never moved
+    component_stop = min(each(description).zone.component_stop for each in (before_section, after_section))
 
     def left(member: Member) -> Extents:
         """What the reshape left alone; of what it may have rewritten without record the flaws tell."""
@@ -96,7 +97,7 @@ def joint_codewords(
         return everything.difference(recorded.shift(member.new_data_offset)) if is_reused else everything
 
     def moved(member: Member) -> Extents:
-        return written.shift(member.new_data_offset)
+        return written.clip(0, component_stop).shift(member.new_data_offset)
 
     mine, others = (_regrouped(each, size // each.size, symbol_size) for each in (own, other))
     mine = _with_held(mine, members, moved if is_new else left)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from raidfs.array.description import ArrayDescription
 from raidfs.block import read_exact
 from raidfs.engine.account import health_runs
 from raidfs.engine.array_source import ArraySource
+from raidfs.engine.chart import SectionChart, chart_sections
+from raidfs.engine.damage import known_flaws
 from raidfs.engine.health import Policy
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry
@@ -103,6 +105,34 @@ def test_whatever_is_bad_in_a_cut_stripe_what_can_be_had_is_had(name: str, *, is
         helped += int((ahead & (found == (IS_REBUILT if is_quiet else IS_DOUBTFUL))).sum())
         source.close()
     assert helped, "there is a stripe to which the other geometry helps"
+
+
+def test_what_is_left_of_a_member_behind_its_whole_chunks_helps_to_nothing() -> None:
+    """A reshape from above begins below it: what looks like the parity of one more stripe there was never written."""
+    before, after = Geometry(5, 2, 6, CHUNK), Geometry(5, 2, 3, CHUNK)
+    array = write_array(
+        before,
+        24 * CHUNK + SECTOR,
+        after=after,
+        position=18 * after.stripe_size,
+        data_offset=START,
+        new_data_offset=START + 64 * 1024,
+    )
+    for missing in combinations(range(6), 3):
+        damaged = Damaged(array, missing=frozenset(missing))
+        charts = charts_of(damaged)
+        found = np.zeros(array.size // SECTOR, dtype=np.uint8)
+        for start, stop, health in health_runs(charts, 0, array.size):
+            found[start // SECTOR : stop // SECTOR] = health
+        assert np.array_equal(found, healths(whole_situation(damaged.situation)))
+
+
+def charts_of(damaged: Damaged) -> tuple[SectionChart, ...]:
+    description = damaged.description
+    members = description.of_roles(sorted(description.serving))
+    return chart_sections(
+        description, members, known_flaws(description, members, [damaged.array.size_of_device] * len(members))
+    )
 
 
 @pytest.mark.parametrize("name", ["growing", "raid6-growing"])
