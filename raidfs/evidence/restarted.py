@@ -24,11 +24,11 @@ import numpy as np
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
-from raidfs.evidence.edge import SUPPORT
+from raidfs.evidence.cells import Flags
+from raidfs.evidence.edge import SUPPORT, rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Surveyor
-from raidfs.evidence.unlike import heard
 from raidfs.evidence.votes import votes_of
-from raidfs.evidence.window import PAGE, Window, window_of
+from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.units import align_down, align_up
 
 _PROBED = 64
@@ -46,6 +46,23 @@ class _Look(Enum):
     TORN = "neither"
     LEFT = "old"
     SILENT = "anything"
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Some neighbouring rows before the bound, compared with what their old places beyond it hold.
+
+    Attributes:
+        start: the first, counted from the recorded position in the order of travel.
+        n_written: how many hold something new.
+        n_changed: how many hold something else.
+        n_disproved: how many of these are new as a whole.
+    """
+
+    start: int
+    n_written: int
+    n_changed: int
+    n_disproved: int
 
 
 @dataclass(frozen=True)
@@ -76,8 +93,8 @@ class _Ahead:
             return _Look.TORN
         return _Look.LEFT if int(old.sum()) >= SUPPORT else _Look.SILENT
 
-    def n_changed(self, start: int) -> int:
-        """Count rows before the bound that are new and do not hold what their old places beyond it do.
+    def compare(self, start: int) -> _Compared:
+        """Compare rows before the bound with their old places beyond it.
 
         Args:
             start: where some are looked at, counted from the recorded position in the order of travel.
@@ -89,8 +106,28 @@ class _Ahead:
         votes = votes_of(survey)
         there = survey.old_place != NOWHERE
         travel = window.travel(np.where(there, survey.old_place, survey.rows[:, None]))
-        left = heard(votes, survey, there & (travel >= window.stop - window.first))
-        return int((votes.any_written & ~votes.any_left & left.clear & left.unlike).sum())
+        is_left = there & (travel >= window.stop - window.first)
+        changed = survey.unlike & is_left & (survey.new_page >= 0)
+        changed[changed] = self._are_whole(survey.old_place[changed])
+        rows = changed.any(axis=1)
+        new = votes.written | votes.whole
+        return _Compared(start, int(votes.any_written.sum()), int(rows.sum()), int((rows & new).sum()))
+
+    def _are_whole(self, rows: Numbers) -> Flags:
+        """Tell which rows are no damaged ones: they hold a geometry, or nothing but zeros."""
+        found = np.zeros(len(rows), dtype=np.bool_)
+        n_rows = self.window.after.n_rows
+        for first in np.unique(rows // _PROBED * _PROBED).tolist():
+            here = (rows >= first) & (rows < first + _PROBED)
+            start, stop = max(0, first), min(n_rows, first + _PROBED)
+            if start >= stop:
+                continue
+            survey = self.surveyor.survey(start, stop)
+            whole = (survey.holds_new & (survey.n_new > 0)) | (survey.holds_old & (survey.n_old > 0))
+            whole |= ((survey.ids == 0) & survey.known | survey.absent).all(axis=1)
+            inside = here & (rows >= start) & (rows < stop)
+            found[inside] = whole[rows[inside] - start]
+        return found
 
     def array_offset(self, row: int) -> int:
         """Return where a reshape that came to a row stands [array bytes], in whole steps."""
@@ -132,12 +169,27 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
             "geometry, while rows further on satisfy the old one: a reshape to another geometry came here before, or a "
             "member is out of date"
         )
-    n_changed = sum(ahead.n_changed(start) for start in _doubling(window.stop - window.first))
-    if n_changed >= SUPPORT:
+    return _changed(ahead, reshape.position)
+
+
+def _changed(ahead: _Ahead, position: int) -> str:
+    """Say that rows before the bound are new, but not made of what their old places hold, one sentence; or ''."""
+    window = ahead.window
+    compared = [ahead.compare(start) for start in _starts(window.stop - window.first)]
+    if sum(each.n_disproved for each in compared) >= SUPPORT:
         return (
-            f"{n_changed} of the rows ahead of the recorded position ({reshape.position}) that were looked at are in the "
-            "new geometry, but do not hold what their old places hold, which the reshape cannot have come to: an "
-            "earlier run went over these and it was begun anew, or the recorded position is wrong"
+            f"rows ahead of the recorded position ({position}) are in the new geometry, but do not hold what their old "
+            "places hold, which the reshape cannot have come to: an earlier run went over these and it was begun anew, "
+            "or the recorded position is wrong"
+        )
+    near = [each for each in compared[:1] if each.n_changed >= _PROBED // 2 and not each.n_written]
+    in_flight = rows_in_flight(window.description)
+    far = [each for each in compared if each.start > in_flight and each.n_written >= _PROBED // 2]
+    if near and any(not each.n_changed for each in far):
+        return (
+            f"rows at the recorded position ({position}) do not hold what the reshape would have put there, while rows "
+            "further on are in the new geometry: an earlier run came so far and it was begun anew, or the recorded "
+            "position is wrong"
         )
     return ""
 
