@@ -7,8 +7,8 @@ reshape to another geometry. What such a second run moves it takes from places t
     |== recorded ==|.. may be written ..|## written all the same ##|-- old geometry --|
                    ^ recorded position  ^ the kernel's bound       ^ where the earlier run was
 
-Only a few rows are looked at, ever further away, and others all over what is left. What content repeats, and what parity
-that was never built says, is no evidence: it does not change on the way.
+Only a few rows are looked at, ever further away, and others all over what is left. What content repeats, and what
+parity that was never built says, is no evidence: it does not change on the way.
 
 Rows before the bound may be written. But what they then hold is what their old places hold, as long as these lie beyond
 the bound: else these were overwritten since, by what cannot have come so far.
