@@ -33,8 +33,8 @@ from raidfs.units import align_down, align_up
 
 _PROBED = 64
 """Rows that are looked at together."""
-_SPREAD = 64
-"""Places that are looked at all over the rows beyond the bound."""
+_SPREAD = 16
+"""Places that are looked at all over the rows beyond the bound, and half as many before it."""
 _MOST_TORN = 32
 """Rows that satisfy neither geometry, among those and with none that satisfies the old one, that tell of another."""
 
@@ -153,7 +153,7 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
     if window is None or reshape is None:
         return ""
     ahead = _Ahead(window, Surveyor(window, images))
-    looks = {start: ahead.look(start) for start in _starts(ahead.n_rows)}
+    looks = {start: ahead.look(start) for start in _starts(ahead.n_rows, _SPREAD)}
     written = [start for start, look in looks.items() if look is _Look.WRITTEN]
     told = [look for look in looks.values() if look is not _Look.SILENT]
     if written:
@@ -175,7 +175,7 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
 def _changed(ahead: _Ahead, position: int) -> str:
     """Say that rows before the bound are new, but not made of what their old places hold, one sentence; or ''."""
     window = ahead.window
-    compared = [ahead.compare(start) for start in _starts(window.stop - window.first)]
+    compared = [ahead.compare(start) for start in _starts(window.stop - window.first, _SPREAD // 2)]
     if sum(each.n_disproved for each in compared) >= SUPPORT:
         return (
             f"rows ahead of the recorded position ({position}) are in the new geometry, but do not hold what their old "
@@ -202,9 +202,9 @@ def _doubling(n_rows: int) -> list[int]:
     return starts
 
 
-def _starts(n_rows: int) -> list[int]:
+def _starts(n_rows: int, n_spread: int) -> list[int]:
     """Return the rows from which on some are looked at, in order."""
-    spread = range(0, n_rows, max(_PROBED, n_rows // _SPREAD))
+    spread = range(0, n_rows, max(_PROBED, n_rows // n_spread))
     return sorted({*_doubling(n_rows), *spread})
 
 
