@@ -85,7 +85,7 @@ def _assembled(
         UnsupportedMetadata: a level or layout that raidfs does not read.
     """
     claim = reference.claim
-    _refuse_size(claim.component_size or 0)
+    _refuse_size(claim, claim.component_size or 0)
     told, reshape = shapes_of(claim)
     other, alternatives = alternatives_of(claim)
     shapes = (reshape.before, reshape.after) if reshape else (other or told,)
@@ -95,7 +95,7 @@ def _assembled(
     synced_size = component_size
     if told.counts_in_array_bytes:
         synced_size = usable_size(shapes, [component_size] * max(shape.raid_disks for shape in shapes))
-    _refuse_size(component_size, max(component_size, synced_size))
+    _refuse_size(claim, component_size, max(component_size, synced_size))
     serving = [member.state.serves for member in members]
     intent, said = intent_of(claim, synced_size, [*bitmaps_in_use(chosen, serving), *bitmaps])
     findings += said
@@ -106,9 +106,8 @@ def _assembled(
     findings += [*created_over(reference), *degraded_since(reference), *turned_back(reference, chosen)]
     findings += _later_level(claim)
     findings += _unknown_sizes(members, told, component_size)
-    if reshape is not None:
-        reshape, said = _where_it_stands(reshape, reference, _that_serve(chosen, members))
-        findings += said
+    reshape, said = _where_it_stands(reshape, reference, _that_serve(chosen, members))
+    findings += said
     description = ArrayDescription(
         uuid=claim.array_uuid,
         name=claim.array_name,
@@ -135,10 +134,21 @@ def _assembled(
     return Assembly(description, reference, tuple(findings))
 
 
-def _refuse_size(component_size: int, reckoned: int = 0) -> None:
-    """Refuse a size that no array has, before it is reckoned with; `reckoned`: what follows from it."""
-    if max(component_size, reckoned) >= LARGEST:
-        raise InconsistentDescription(f"component size is {component_size} bytes, which cannot be")
+def _refuse_size(claim: MemberClaim, component_size: int, reckoned: int | None = None) -> None:
+    """Refuse a size that no array has, before it is reckoned with.
+
+    Args:
+        claim: that says it.
+        component_size: [bytes].
+        reckoned: what follows from it [bytes]; None: that is not known yet.
+    """
+    field = "size" if claim.component_size is not None else "data_size"
+    if max(component_size, reckoned or 0) >= LARGEST:
+        raise InconsistentDescription(
+            f"by the field {field}, component size is {component_size} bytes, which cannot be"
+        )
+    if reckoned is not None and component_size <= 0:
+        raise InconsistentDescription(f"by the field {field}, a component of {component_size} bytes cannot be")
 
 
 def _component_sizes(members: Sequence[Member], shapes: Sequence[Shape], component_size: int) -> list[int]:
@@ -152,8 +162,12 @@ def _that_serve(chosen: Sequence[Claimed], members: Sequence[Member]) -> list[Cl
     return [each for each, member in zip(chosen, members, strict=False) if member.state.serves]
 
 
-def _where_it_stands(reshape: Reshape, reference: Claimed, serving: Sequence[Claimed]) -> tuple[Reshape, list[Finding]]:
+def _where_it_stands(
+    reshape: Reshape | None, reference: Claimed, serving: Sequence[Claimed]
+) -> tuple[Reshape | None, list[Finding]]:
     """Add what follows from the positions of all members: where nothing was written since, and where they disagree."""
+    if reshape is None:
+        return None, []
     quiet = quiet_of(reshape, [each.claim for each in serving])
     told = {at: paths for at, paths in positions_of(reference, serving).items() if 0 <= at < LARGEST}
     if len(told) < 2:

@@ -7,8 +7,8 @@ reshape to another geometry. What such a second run moves it takes from places t
     |== recorded ==|.. may be written ..|## written all the same ##|-- old geometry --|
                    ^ recorded position  ^ the kernel's bound       ^ where the earlier run was
 
-Only a few rows are looked at, ever further away, and others all over what is left. What content repeats, and what parity
-that was never built says, is no evidence: it does not change on the way.
+Only a few rows are looked at, ever further away, and others all over what is left. What content repeats, and what
+parity that was never built says, is no evidence: it does not change on the way.
 
 Rows before the bound may be written. But what they then hold is what their old places hold, as long as these lie beyond
 the bound: else these were overwritten since, by what cannot have come so far.
@@ -24,17 +24,17 @@ import numpy as np
 
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
-from raidfs.evidence.edge import SUPPORT
+from raidfs.evidence.cells import Flags
+from raidfs.evidence.edge import SUPPORT, rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Surveyor
-from raidfs.evidence.unlike import heard
 from raidfs.evidence.votes import votes_of
-from raidfs.evidence.window import PAGE, Window, window_of
+from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.units import align_down, align_up
 
 _PROBED = 64
 """Rows that are looked at together."""
-_SPREAD = 64
-"""Places that are looked at all over the rows beyond the bound."""
+_SPREAD = 16
+"""Places that are looked at all over the rows beyond the bound, and half as many before it."""
 _MOST_TORN = 32
 """Rows that satisfy neither geometry, among those and with none that satisfies the old one, that tell of another."""
 
@@ -46,6 +46,23 @@ class _Look(Enum):
     TORN = "neither"
     LEFT = "old"
     SILENT = "anything"
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Some neighbouring rows before the bound, compared with what their old places beyond it hold.
+
+    Attributes:
+        start: the first, counted from the recorded position in the order of travel.
+        n_written: how many hold something new.
+        n_changed: how many hold something else.
+        n_disproved: how many of these are new as a whole.
+    """
+
+    start: int
+    n_written: int
+    n_changed: int
+    n_disproved: int
 
 
 @dataclass(frozen=True)
@@ -76,8 +93,8 @@ class _Ahead:
             return _Look.TORN
         return _Look.LEFT if int(old.sum()) >= SUPPORT else _Look.SILENT
 
-    def n_changed(self, start: int) -> int:
-        """Count rows before the bound that are new and do not hold what their old places beyond it do.
+    def compare(self, start: int) -> _Compared:
+        """Compare rows before the bound with their old places beyond it.
 
         Args:
             start: where some are looked at, counted from the recorded position in the order of travel.
@@ -89,8 +106,28 @@ class _Ahead:
         votes = votes_of(survey)
         there = survey.old_place != NOWHERE
         travel = window.travel(np.where(there, survey.old_place, survey.rows[:, None]))
-        left = heard(votes, survey, there & (travel >= window.stop - window.first))
-        return int((votes.any_written & ~votes.any_left & left.clear & left.unlike).sum())
+        is_left = there & (travel >= window.stop - window.first)
+        changed = survey.unlike & is_left & (survey.new_page >= 0)
+        changed[changed] = self._are_whole(survey.old_place[changed])
+        rows = changed.any(axis=1)
+        new = votes.written | votes.whole
+        return _Compared(start, int(votes.any_written.sum()), int(rows.sum()), int((rows & new).sum()))
+
+    def _are_whole(self, rows: Numbers) -> Flags:
+        """Tell which rows are no damaged ones: they hold a geometry, or nothing but zeros."""
+        found = np.zeros(len(rows), dtype=np.bool_)
+        n_rows = self.window.after.n_rows
+        for first in np.unique(rows // _PROBED * _PROBED).tolist():
+            here = (rows >= first) & (rows < first + _PROBED)
+            start, stop = max(0, first), min(n_rows, first + _PROBED)
+            if start >= stop:
+                continue
+            survey = self.surveyor.survey(start, stop)
+            whole = (survey.holds_new & (survey.n_new > 0)) | (survey.holds_old & (survey.n_old > 0))
+            whole |= ((survey.ids == 0) & survey.known | survey.absent).all(axis=1)
+            inside = here & (rows >= start) & (rows < stop)
+            found[inside] = whole[rows[inside] - start]
+        return found
 
     def array_offset(self, row: int) -> int:
         """Return where a reshape that came to a row stands [array bytes], in whole steps."""
@@ -116,7 +153,7 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
     if window is None or reshape is None:
         return ""
     ahead = _Ahead(window, Surveyor(window, images))
-    looks = {start: ahead.look(start) for start in _starts(ahead.n_rows)}
+    looks = {start: ahead.look(start) for start in _starts(ahead.n_rows, _SPREAD)}
     written = [start for start, look in looks.items() if look is _Look.WRITTEN]
     told = [look for look in looks.values() if look is not _Look.SILENT]
     if written:
@@ -132,12 +169,27 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
             "geometry, while rows further on satisfy the old one: a reshape to another geometry came here before, or a "
             "member is out of date"
         )
-    n_changed = sum(ahead.n_changed(start) for start in _doubling(window.stop - window.first))
-    if n_changed >= SUPPORT:
+    return _changed(ahead, reshape.position)
+
+
+def _changed(ahead: _Ahead, position: int) -> str:
+    """Say that rows before the bound are new, but not made of what their old places hold, one sentence; or ''."""
+    window = ahead.window
+    compared = [ahead.compare(start) for start in _starts(window.stop - window.first, _SPREAD // 2)]
+    if sum(each.n_disproved for each in compared) >= SUPPORT:
         return (
-            f"{n_changed} of the rows ahead of the recorded position ({reshape.position}) that were looked at are in the "
-            "new geometry, but do not hold what their old places hold, which the reshape cannot have come to: an "
-            "earlier run went over these and it was begun anew, or the recorded position is wrong"
+            f"rows ahead of the recorded position ({position}) are in the new geometry, but do not hold what their old "
+            "places hold, which the reshape cannot have come to: an earlier run went over these and it was begun anew, "
+            "or the recorded position is wrong"
+        )
+    near = [each for each in compared[:1] if each.n_changed >= _PROBED // 2 and not each.n_written]
+    in_flight = rows_in_flight(window.description)
+    far = [each for each in compared if each.start > in_flight and each.n_written >= _PROBED // 2]
+    if near and any(not each.n_changed for each in far):
+        return (
+            f"rows at the recorded position ({position}) do not hold what the reshape would have put there, while rows "
+            "further on are in the new geometry: an earlier run came so far and it was begun anew, or the recorded "
+            "position is wrong"
         )
     return ""
 
@@ -150,9 +202,9 @@ def _doubling(n_rows: int) -> list[int]:
     return starts
 
 
-def _starts(n_rows: int) -> list[int]:
+def _starts(n_rows: int, n_spread: int) -> list[int]:
     """Return the rows from which on some are looked at, in order."""
-    spread = range(0, n_rows, max(_PROBED, n_rows // _SPREAD))
+    spread = range(0, n_rows, max(_PROBED, n_rows // n_spread))
     return sorted({*_doubling(n_rows), *spread})
 
 

@@ -109,6 +109,7 @@ def _member(member: Member, damage: Sequence[tuple[str, int]]) -> dict[str, Any]
         "events": member.events,
         "device_number": member.device_number,
         "device_uuid": member.device_uuid,
+        "write_mostly": member.write_mostly,
         "bad_block_bytes": member.bad_blocks.total,
         "damage": [{"reason": reason, "bytes": n_bytes} for reason, n_bytes in damage],
         "note": member.note,

@@ -91,7 +91,8 @@ def _members(members: Sequence[Member], room: int) -> list[str]:
     members = [member for member in members if member.state is not State.BACKUP]  # of which findings tell
     lines = [_member(member) for member in sorted(members, key=_by_role)]
     if len(lines) > room:
-        healthy = [each for each in members if each.state.serves and not each.note and each.recovered_to is None]
+        usual = [each for each in members if each.state.serves and not each.write_mostly]
+        healthy = [each for each in usual if not each.note and each.recovered_to is None]
         others = [each for each in members if each not in healthy]
         roles = format_numbers(each.role for each in sorted(healthy, key=_by_role) if each.role is not None)
         lines = [f"in sync: roles {roles}"] if healthy else []
@@ -113,6 +114,8 @@ def _member(member: Member) -> str:
         offset += f", new at {member.new_data_offset // SECTOR}"
     if not member.state.serves:
         offset = "set apart"
+    if member.write_mostly:
+        offset += ", write-mostly"
     return f"{role:<8}{member.state.value:<13}{offset}, events {member.events}: {member.path}"
 
 

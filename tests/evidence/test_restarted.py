@@ -139,3 +139,20 @@ def test_a_crash_is_never_taken_for_it(array: Simulation, data: st.DataObject) -
     gone = data.draw(st.none() | st.sampled_from(sorted(array.roles)))
     description = describe(array, without=[] if gone is None else [gone])
     assert not written_too_far(description, dict(memory_sources(images_of(array, description))))
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"lost", None])
+@pytest.mark.parametrize("kind", ["grown", "raid6", "two more"])
+def test_a_copy_with_gaps_at_old_places_is_not_taken_for_it(kind: str, fill: bytes | None, tmp_path: Path) -> None:
+    """Rows ahead of the position are written, but the old place of what they hold was not copied from the disk."""
+    array = begun(kind, 0.3)
+    truth, position, old = bytes(array.truth), array.position, array.geometry
+    assert array.after is not None
+    array.tear(position + 16 * array.after.stripe_size)
+    member = array.roles[0]
+    start = member.data_offset + position // len(old.stripe(0).data)
+    n = 1 << 20
+    member.image[start : start + n] = (fill * (n // len(fill))) if fill else random.Random(5).randbytes(n)
+    description = describe(array)
+    assert not written_too_far(description, dict(memory_sources(images_of(array, description))))
+    assert len(truth) == description.size

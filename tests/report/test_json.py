@@ -75,6 +75,11 @@ def test_what_is_missing_or_wrong_is_told() -> None:
     assert data["array"]["clean"] is True
 
 
+def test_write_mostly_is_told() -> None:
+    data = data_of(with_member(describe(sample("raid5")), 2, write_mostly=True))
+    assert [member["write_mostly"] for member in data["members"]] == [False, False, True, False]
+
+
 def test_it_is_plain_json_and_the_same_every_time() -> None:
     description = plain_description()
     facts = gather(description, account_of(chart_sections(description, description.of_roles([0, 1, 2, 3]), ())), [])

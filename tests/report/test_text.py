@@ -145,6 +145,13 @@ def test_both_geometries_and_the_position(name: str) -> None:
     assert (f", new at {member.new_data_offset // 512}" in text) == (member.new_data_offset != member.data_offset)
 
 
+def test_write_mostly_is_told() -> None:
+    description = with_member(plain_description(raid_disks=30), 7, write_mostly=True)
+    lines = lines_of(description)
+    assert "Members   in sync: roles 0-6, 8-29" in lines
+    assert any(line.endswith("in-sync      data at sector 128, write-mostly, events 0: disk7.img") for line in lines)
+
+
 def test_many_healthy_members_take_one_line() -> None:
     description = plain_description(raid_disks=30)
     lines = lines_of(with_member(description, 7, state=State.STALE, note="is stale"))
