@@ -182,6 +182,24 @@ def test_a_file_that_lies_in_its_metadata_takes_space(tmp_path: Path) -> None:
     assert {name: each and each.allocated for name, each in told.items()} == {b"file": 4096, b"empty": 0}
 
 
+def test_large_attributes_are_asked_for_and_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").touch()
+    (tmp_path / "value").write_bytes(bytes(range(256)) * 12)
+    options = ("-b", "4096", "-O", "ea_inode", "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 24 * MIB, "mkfs.ext4", "-q", *options)
+    kept = []
+    for name in ("user.one", "user.other"):
+        command = ["/sbin/debugfs", "-w", "-R", f"ea_set -f {tmp_path / 'value'} /file {name}", str(image)]
+        subprocess.run(command, check=True, capture_output=True)
+        desk = Desk(open_reader("ext4", ImageDevice(image)))
+        found, _ = desk.answer({"op": "find", "inode": 2, "name": "file"})
+        told, _ = desk.answer({"op": "xattrs", "inode": found["inode"]})
+        assert bytes_of(told["xattrs"][name]) == (tmp_path / "value").read_bytes()
+        kept.append(unpack_record(found["record"]).xattrs)
+    assert kept == [{b"user.one": (tmp_path / "value").read_bytes()}, None]
+
+
 def test_what_no_extent_of_ntfs_covers_is_lost_and_no_hole() -> None:
     from raidfs.filesystem.ntfs import _runs
 
