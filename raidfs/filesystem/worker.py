@@ -176,7 +176,9 @@ class Desk:
         if contents is not None and told.size and not told.allocated and _has_data(contents):
             # programs take a file that takes no space for one hole, and do not read it
             told = replace(told, allocated=-(-told.size // _SECTOR) * _SECTOR)
-        if contents is not None and (len(contents.runs) > _MOST_RUNS or len(contents.inline or b"") > _LARGEST_KEPT):
+        if contents is not None and (
+            len(contents.runs) + len(contents.packed) > _MOST_RUNS or len(contents.inline or b"") > _LARGEST_KEPT
+        ):
             contents = None
         if xattrs is not None and sum(len(name) + len(value) for name, value in xattrs.items()) > _LARGEST_KEPT:
             xattrs = None
