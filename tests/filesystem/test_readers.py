@@ -113,6 +113,30 @@ def test_what_is_no_file_system_is_refused_by_every_reader(tmp_path: Path) -> No
             open_reader(kind, ImageDevice(image))
 
 
+@pytest.mark.parametrize("options", [("-n", "ftype=0"), ("-n", "ftype=1"), ("-n", "size=8192", "-b", "size=2048")])
+def test_xfs_of_version_4_which_new_kernels_do_not_mount(options: tuple[str, ...], tmp_path: Path) -> None:
+    data = os.urandom(300_000)
+    (tmp_path / "data").write_bytes(data)
+    names = [f"name-{number:05}-{'q' * (number % 60)}" for number in range(2000)]
+    lines = ["/dev/null", "0 0", "d--755 0 0", f"data -u-644 5 6 {tmp_path / 'data'}"]
+    lines += ["link l--777 0 0 some/target", f"long l--777 0 0 {'t' * 900}", "disk b--640 0 0 8 17", "pipe p--600 0 0"]
+    lines += ["many d--711 7 8", *(f"{name} ---600 0 0 /dev/null" for name in names), "$", "$"]
+    (tmp_path / "proto").write_text("\n".join(lines) + "\n")
+    command = ("mkfs.xfs", "-q", "-m", "crc=0", *options, "-p", str(tmp_path / "proto"))
+    device = ImageDevice(make(tmp_path / "image", 320 * MIB, *command))
+    reader = open_reader("xfs", device)
+    found = {each.name.decode(): each.inode for each in reader.names(reader.root).entries}
+    assert set(found) == {"data", "link", "long", "disk", "pipe", "many"}
+    told = {name: reader.attributes(inode) for name, inode in found.items()}
+    assert (told["data"].mode, told["data"].uid, told["data"].gid) == (0o104644, 5, 6)
+    assert (told["disk"].type, told["disk"].device) == (stat.S_IFBLK, (8, 17))
+    assert (told["pipe"].type, told["many"].mode) == (stat.S_IFIFO, 0o40711)
+    assert (reader.target(found["link"]), reader.target(found["long"])) == (b"some/target", b"t" * 900)
+    runs = reader.contents(found["data"]).runs
+    assert b"".join(device.read(place, length) for _, length, place in runs)[: len(data)] == data
+    assert sorted(each.name.decode() for each in reader.names(found["many"]).entries) == names
+
+
 @pytest.mark.parametrize("features", ["extent", "^extent,^64bit"])
 def test_a_size_that_no_map_can_reach_is_damaged(features: str, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
