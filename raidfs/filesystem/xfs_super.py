@@ -73,6 +73,12 @@ def checked(raw: bytes, at: int, what: str) -> bytes:
     return raw
 
 
+def check_place(raw: bytes, at: int, place: int) -> None:
+    """Raise `Damaged` unless a block says, in 8 bytes at `at`, that it lies where it does [bytes]."""
+    if struct.unpack_from(">Q", raw, at)[0] != place // 512:
+        raise Damaged(f"the block at byte {place} is one that belongs elsewhere")
+
+
 def read_super(device: Device) -> Super:
     """Read the superblock, or one of the copies of it that every allocation group begins with.
 

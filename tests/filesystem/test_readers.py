@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from raidfs.errors import Damaged, Unreadable
-from raidfs.filesystem.entry import UNKNOWN, Contents, Reader, Run
+from raidfs.filesystem.entry import UNKNOWN, Contents, Names, Reader, Run
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import bytes_of, unpack_record
 from raidfs.filesystem.worker import Desk
+from raidfs.filesystem.xfs import XfsReader
 from tests.support.filesystems import ImageDevice, fill, kernel_mount, make
 
 MIB = 1 << 20
@@ -135,6 +136,25 @@ def test_xfs_of_version_4_which_new_kernels_do_not_mount(options: tuple[str, ...
     runs = reader.contents(found["data"]).runs
     assert b"".join(device.read(place, length) for _, length, place in runs)[: len(data)] == data
     assert sorted(each.name.decode() for each in reader.names(found["many"]).entries) == names
+
+
+def test_blocks_of_xfs_that_belong_elsewhere_are_damaged(tmp_path: Path) -> None:
+    lines = ["/dev/null", "0 0", "d--755 0 0"]
+    for letter in "ab":
+        names = (f"{letter}{number:050} ---600 0 0 /dev/null" for number in range(40))
+        lines += [f"d{letter} d--755 0 0", *names, "$"]
+    (tmp_path / "proto").write_text("\n".join((*lines, "$", "")))
+    image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-p", str(tmp_path / "proto"))
+    reader = open_reader("xfs", ImageDevice(image))
+    assert isinstance(reader, XfsReader)
+    found = {each.name: each.inode for each in reader.names(reader.root).entries}
+    assert len(reader.names(found[b"da"]).entries) == 40
+    data = bytearray(image.read_bytes())
+    one, other = (reader._runs(reader._inode(found[name]).data, 1)[0].place for name in (b"da", b"db"))
+    data[one : one + 4096], data[other : other + 4096] = data[other : other + 4096], data[one : one + 4096]
+    image.write_bytes(data)
+    reader = open_reader("xfs", ImageDevice(image))
+    assert reader.names(found[b"da"]) == reader.names(found[b"db"]) == Names((), 4096)
 
 
 @pytest.mark.parametrize("features", ["extent", "^extent,^64bit"])
