@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +34,7 @@ def key_of(ask: bool, key_file: str | None) -> KeyOf:
         raise UsageError("--passphrase asks for what --key-file reads: give one of the two")
     key: bytes | None = None
     if ask:
-        key = click.prompt("Passphrase", hide_input=True, err=True).encode()
+        key = os.fsencode(click.prompt("Passphrase", hide_input=True, err=True))
     elif key_file is not None:
         try:
             with Path(key_file).open("rb") as file:

@@ -18,7 +18,7 @@ from dissect.btrfs.exceptions import Error
 from dissect.btrfs.stream import decode_extent
 
 from raidfs.errors import Damaged, Unreadable
-from raidfs.filesystem.entry import Attributes, Contents, Device, Name, Names, Run, Usage
+from raidfs.filesystem.entry import Attributes, Contents, Device, Name, Names, Packed, Run, Usage
 from raidfs.filesystem.stream import DeviceFile
 from raidfs.superblock.crc32c import crc32c
 
@@ -154,17 +154,19 @@ class BtrfsReader:
         """Return where the bytes of a file lie."""
         size = self.attributes(inode).size
         runs: list[Run] = []
+        packed: list[Packed] = []
         for at, kind, extent, data in self._extents(inode):
             if kind == _INLINE:
                 return Contents(inline=self._inline(extent, data)[:size].ljust(size, b"\0"))
             if kind == _PREALLOCATED or not extent.disk_bytenr:
                 continue
+            length, address = int(extent.num_bytes), int(extent.disk_bytenr)
             if extent.compression:
-                return Contents(through=True)
-            length = int(extent.num_bytes)
-            address = int(extent.disk_bytenr) + int(extent.offset)
-            runs.append(Run(at, length, self._volume.places(address, length)[0]))
-        return Contents(tuple(runs))
+                on_disk = int(extent.disk_num_bytes)
+                packed.append(Packed(at, length, self._volume.places(address, on_disk)[0], on_disk))
+            else:
+                runs.append(Run(at, length, self._volume.places(address + int(extent.offset), length)[0]))
+        return Contents(tuple(runs), through=bool(packed), packed=tuple(packed))
 
     def target(self, inode: int) -> bytes:
         """Return where a symbolic link leads."""

@@ -76,6 +76,15 @@ class Run(NamedTuple):
     place: int
 
 
+class Packed(NamedTuple):
+    """Bytes of a file that are made from others: [start, start + length) of it from all `size` bytes at `place`."""
+
+    start: int
+    length: int
+    place: int
+    size: int
+
+
 UNKNOWN = -1
 """The place of bytes of which nobody knows where they lie, since the block that tells is lost."""
 
@@ -88,11 +97,13 @@ class Contents:
         runs: ascending, within the size.
         inline: the bytes themselves, where they lie among the metadata; then there are no runs.
         through: they are compressed or the like: only the reader can give them.
+        packed: what such bytes are made from, as far as the reader tells.
     """
 
     runs: tuple[Run, ...] = ()
     inline: bytes | None = None
     through: bool = False
+    packed: tuple[Packed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Any
 
-from raidfs.filesystem.entry import Attributes, Contents, Record, Run
+from raidfs.filesystem.entry import Attributes, Contents, Packed, Record, Run
 
 _HEAD = struct.Struct("<II")
 _LONGEST = 64 << 20
@@ -128,7 +128,8 @@ def unpack_record(packed: Any) -> Record:
 def pack_contents(contents: Contents) -> list[Any]:
     """Return contents for JSON."""
     flat = [number for run in contents.runs for number in run]
-    return [flat, None if contents.inline is None else text_of(contents.inline), contents.through]
+    packed = [number for each in contents.packed for number in each]
+    return [flat, None if contents.inline is None else text_of(contents.inline), contents.through, packed]
 
 
 def unpack_contents(packed: Any) -> Contents:
@@ -138,8 +139,9 @@ def unpack_contents(packed: Any) -> Contents:
         Garbled: they are none.
     """
     try:
-        flat, inline, through = packed
-        runs = tuple(map(Run, map(int, flat[0::3]), map(int, flat[1::3]), map(int, flat[2::3])))
-        return Contents(runs, None if inline is None else bytes_of(inline), bool(through))
+        flat, inline, through, made = packed
+        runs = tuple(map(Run, *(map(int, flat[field::3]) for field in range(3))))
+        parts = tuple(map(Packed, *(map(int, made[field::4]) for field in range(4))))
+        return Contents(runs, None if inline is None else bytes_of(inline), bool(through), parts)
     except (TypeError, ValueError, AttributeError) as error:
         raise Garbled("contents make no sense") from error

@@ -36,7 +36,8 @@ _MOST_CHUNKS = 512
 _MOST_NAMES = 400_000
 """Names of directories that are kept, besides those of the last one."""
 _MOST_RUNS = 32
-_LARGEST_INLINE = 1 << 16
+_LARGEST_KEPT = 4096
+"""Bytes of data, or of extended attributes, of one inode that go with its record; the mount keeps many of them."""
 _ENOUGH = 2.0
 """Seconds after which the rest of a listing goes without attributes."""
 
@@ -175,8 +176,12 @@ class Desk:
         if contents is not None and told.size and not told.allocated and _has_data(contents):
             # programs take a file that takes no space for one hole, and do not read it
             told = replace(told, allocated=-(-told.size // _SECTOR) * _SECTOR)
-        if contents is not None and (len(contents.runs) > _MOST_RUNS or len(contents.inline or b"") > _LARGEST_INLINE):
+        if contents is not None and (
+            len(contents.runs) + len(contents.packed) > _MOST_RUNS or len(contents.inline or b"") > _LARGEST_KEPT
+        ):
             contents = None
+        if xattrs is not None and sum(len(name) + len(value) for name, value in xattrs.items()) > _LARGEST_KEPT:
+            xattrs = None
         return Record(told, contents, xattrs, target)
 
 

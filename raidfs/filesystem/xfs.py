@@ -18,11 +18,16 @@ from raidfs.filesystem import xfs_inode
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Device, Name, Names, Run, Usage
 from raidfs.filesystem.xfs_inode import Fork, Inode, parse_inode, runs_of
 from raidfs.filesystem.xfs_names import NAMES_END, block_names, short_names
-from raidfs.filesystem.xfs_super import checked, read_super
+from raidfs.filesystem.xfs_super import check_place, checked, read_super
 from raidfs.filesystem.xfs_xattrs import short_xattrs, tree_xattrs
 
 _LONGEST_TARGET = 1024
 _TARGET_HEAD = 56
+_LONGEST_PART = 1 << 17
+_ADDRESSES = {b"XDD3": 8, b"XDB3": 8, b"XSLM": 40, b"XARM": 40}
+"""Where blocks say where they lie, by their first bytes: of directories, targets of links, values."""
+_TREE_ADDRESS = 16
+"""The same of leaves and nodes."""
 _MOST_RECENT = 1024
 _EVERYTHING = 1 << 51
 
@@ -92,15 +97,19 @@ class XfsReader:
         if found.data.format == xfs_inode.LOCAL:
             return found.data.raw[:size]
         runs = self._runs(found.data, _EVERYTHING)
-        target, at = b"", 0
-        while len(target) < size:
-            raw = self._mapped(runs, at, self._super.block_size)
+        target = b""
+        for start, length, place in runs:
+            if len(target) >= size:
+                break
+            # blocks that lie together have one head and one checksum
+            raw = self._mapped(runs, start, length) if place != UNKNOWN and length <= _LONGEST_PART else None
             if raw is None or (self._super.version == 5 and raw[:4] != b"XSLM"):
                 raise Damaged(f"the target of inode {inode} is not where it should be")
             if self._super.version == 5:
                 raw = checked(raw, 12, "the target of a symbolic link")[_TARGET_HEAD:]
             target += raw
-            at += self._super.block_size
+        if len(target) < size:
+            raise Damaged(f"the target of inode {inode} is cut off")
         return target[:size]
 
     def xattrs(self, inode: int) -> Mapping[bytes, bytes]:
@@ -143,7 +152,7 @@ class XfsReader:
             raise Damaged("a fork is cut off") from error
 
     def _mapped(self, runs: tuple[Run, ...], at: int, length: int) -> bytes | None:
-        """Return bytes of a fork; None: there are none."""
+        """Return a block of a fork; None: there is none. Since version 5 each says where it lies."""
         parts, end = [], at + length
         for start, n, place in runs:
             if start + n > at and start < end:
@@ -154,4 +163,7 @@ class XfsReader:
         raw = b"".join(parts)
         if raw and len(raw) != length:
             raise Damaged("a block is there in part only")
+        if raw and self._super.version == 5:
+            place = next(place + at - start for start, n, place in runs if start <= at < start + n)
+            check_place(raw, _ADDRESSES.get(raw[:4], _TREE_ADDRESS), place)
         return raw or None

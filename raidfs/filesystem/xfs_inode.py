@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Run
-from raidfs.filesystem.xfs_super import Super, checked
+from raidfs.filesystem.xfs_super import Super, check_place, checked
 
 DEVICE, LOCAL, EXTENTS, BTREE = 0, 1, 2, 3
 _REALTIME = 0x1
@@ -148,7 +148,10 @@ def _children(
         if key >= stop:
             return
         try:
-            raw = read(told.place_of_block(below[number]), told.block_size)
+            place = told.place_of_block(below[number])
+            raw = read(place, told.block_size)
+            if told.version == 5:
+                check_place(raw, 24, place)
             yield from _block(told, read, level, raw, key, min(end, stop))
         except Unreadable:
             yield key, min(end, stop) - key, UNKNOWN

@@ -19,7 +19,9 @@ from raidfs.superblock.crc32c import crc32c
 _MAGIC = b"XFSB"
 _FTYPE_V4, _FTYPE_V5 = 0x200, 0x1
 _KNOWN_INCOMPAT = 0x1FF
-_MOST_TRIED = 64
+_USUAL_BLOCK = 4096
+_LARGEST_GROUP = 1 << 40
+_NO_INODE = (1 << 64) - 1
 _LARGEST_SECTOR = 32768
 
 
@@ -71,30 +73,67 @@ def checked(raw: bytes, at: int, what: str) -> bytes:
     return raw
 
 
+def check_place(raw: bytes, at: int, place: int) -> None:
+    """Raise `Damaged` unless a block says, in 8 bytes at `at`, that it lies where it does [bytes]."""
+    if struct.unpack_from(">Q", raw, at)[0] != place // 512:
+        raise Damaged(f"the block at byte {place} is one that belongs elsewhere")
+
+
 def read_super(device: Device) -> Super:
     """Read the superblock, or one of the copies of it that every allocation group begins with.
 
     Raises:
         Unreadable: there is none, or it is of no file system that can be read.
     """
-    why: Unreadable | None = None
-    for at in _places(device.size):
+    try:
+        return _super_at(device, 0)
+    except Unreadable as error:
+        why = error
+    for size in group_sizes(device.size):
         try:
-            sector_size: int = struct.unpack_from(">H", device.read(at, 512), 102)[0]
-            return parse_super(device.read(at, min(max(512, sector_size), _LARGEST_SECTOR)), device.size)
+            told = _super_at(device, size)
+            if told.group_blocks * told.block_size == size:
+                return told if told.root != _NO_INODE else _with_root(device, told)
+        except Unreadable:
+            continue
+    raise why
+
+
+def _super_at(device: Device, at: int) -> Super:
+    sector_size: int = struct.unpack_from(">H", device.read(at, 512), 102)[0]
+    return parse_super(device.read(at, min(max(512, sector_size), _LARGEST_SECTOR)), device.size)
+
+
+def _with_root(device: Device, told: Super) -> Super:
+    """Return a copy that knows the root: mkfs tells it to those in the middle and at the end."""
+    why: Unreadable = Damaged("no copy of the superblock that can be read knows the root")
+    for group in ((told.n_groups - 1) // 2, told.n_groups - 1):
+        try:
+            other = _super_at(device, group * told.group_blocks * told.block_size)
         except Unreadable as error:
-            why = why or error
-    raise why or Damaged("the device is too small for a file system")
+            why = error
+            continue
+        if other.root != _NO_INODE and other.group_blocks == told.group_blocks:
+            return other
+    raise why
 
 
-def _places(size: int) -> Iterator[int]:
-    """Yield where a superblock may lie: mkfs makes 4 groups, of whole mebibytes or not, or groups of 1 TiB."""
-    yield 0
-    block = 4096
-    for quarter in ((size // block + 3) // 4, size // block // 4):
-        for number in range(max(0, quarter - _MOST_TRIED), quarter + 1):
-            yield number * block
-    yield from range(1 << 40, size, 1 << 40)
+def group_sizes(size: int) -> Iterator[int]:
+    """Yield how large the allocation groups of a device of `size` bytes may be [bytes], likely ones first.
+
+    mkfs makes 4, with stripes 8 to 32 of whole stripe units that do not all begin on one disk, and none over 1 TiB.
+    """
+    tried: set[int] = set()
+    units = (_USUAL_BLOCK, *(16384 << step for step in range(9)))
+    for shift in (2, 4, 5, 3):
+        even = (size // _USUAL_BLOCK >> shift) * _USUAL_BLOCK
+        for unit in units:
+            down = even // unit * unit
+            for each in (down, down + unit, down - unit, down + 2 * unit):
+                if 0 < each < _LARGEST_GROUP and each not in tried:
+                    tried.add(each)
+                    yield each
+    yield from (_LARGEST_GROUP - unit for unit in units)
 
 
 def parse_super(raw: bytes, size: int) -> Super:

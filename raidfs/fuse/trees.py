@@ -54,7 +54,7 @@ class MountedTrees:
     def __init__(self, trees: Sequence[FileTree], options: MountOptions, reading: Reading) -> None:
         """Number the trees from 1 on; none of them is asked anything yet."""
         self._trees = dict(enumerate(trees, start=1))
-        self._options = options
+        self._owner, self._uid, self._gid = options.owner, options.uid, options.gid
         self._reading = reading
         self._limiter = trio.CapacityLimiter(_THREADS)
         # directories that are no trees have their inode as handle, which is less
@@ -196,14 +196,13 @@ class MountedTrees:
 
     def _attributes(self, inode: InodeT, told: Attributes, timeout: float = _FOREVER) -> EntryAttributes:
         """Return attributes in the kernel's form."""
-        options = self._options
         entry = EntryAttributes()
         entry.st_ino = inode
         entry.st_mode = ModeT(told.mode)
         entry.st_nlink = told.n_links
-        mine = options.owner
-        entry.st_uid = mine[0] if told.uid == NO_OWNER or options.uid is not None else told.uid
-        entry.st_gid = mine[1] if told.gid == NO_OWNER or options.gid is not None else told.gid
+        mine = self._owner
+        entry.st_uid = mine[0] if told.uid == NO_OWNER or self._uid is not None else told.uid
+        entry.st_gid = mine[1] if told.gid == NO_OWNER or self._gid is not None else told.gid
         if told.device != (0, 0):
             entry.st_rdev = os.makedev(*told.device)
         entry.st_size = told.size

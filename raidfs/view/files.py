@@ -15,6 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -203,7 +204,7 @@ class FileTree:
             return LinearMap(told.size, ())
         contents = self.contents(inode)
         if contents.through:
-            return ThroughReader(self._remote, inode, told.size)
+            return ThroughReader(self._remote, inode, told.size, contents)
         return bytes_of(contents, told.size, self.source)
 
     def open_to_show(self, inode: int) -> BlockSource:
@@ -220,7 +221,7 @@ class FileTree:
             return None
         contents, size = record.contents, record.attributes.size
         if contents.through:
-            return ThroughReader(self._remote, inode, size)
+            return ThroughReader(self._remote, inode, size, contents)
         if len(contents.runs) == 1 and isinstance(self.source, NowaitSource):
             start, length, place = contents.runs[0]
             # most files: making a map for each would take longer than reading it
@@ -243,8 +244,9 @@ class FileTree:
             return "good", 0
         source = self.open(inode)
         lost = source.known_losses(0, source.size).total
-        if not isinstance(source, LinearMap):
-            return ("lost" if lost else "good"), lost
+        if isinstance(source, ThroughReader):
+            source = source.raw
+        assert isinstance(source, LinearMap)
         return worst_of(source, self._worth_of), lost
 
 
@@ -328,11 +330,26 @@ class ThroughReader:
         remote: the file system.
         inode: of the file.
         size: [bytes].
+        contents: what the bytes are made from.
     """
 
     remote: RemoteFileSystem
     inode: int
     size: int
+    contents: Contents
+
+    @property
+    def raw(self) -> LinearMap:
+        """All the bytes that it is made from, in a row; what lies before or behind the file system is lost."""
+        told = [(place, length) for _, length, place in self.contents.runs]
+        told += [(place, size) for _, _, place, size in self.contents.packed]
+        ends = [0, *accumulate(max(0, length) for _, length in told)]
+        pieces = (
+            Piece(at, length, self.remote.source, place)
+            for at, (place, length) in zip(ends, told, strict=False)
+            if length > 0 and place >= 0
+        )
+        return LinearMap(ends[-1], pieces)
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; a request that the reader cannot answer whole is answered page by page."""
@@ -341,9 +358,16 @@ class ThroughReader:
             lost += self._fill(offset, length, position, out, 1 << 20)
         return Extents(lost)
 
-    def known_losses(self, _start: int, _stop: int) -> Extents:
-        """Return nothing: only reading tells."""
-        return Extents()
+    def known_losses(self, start: int, stop: int) -> Extents:
+        """Return what cannot be made, for what it is made from is lost; what else fails only reading tells."""
+        below = self.remote.source
+        lost: list[tuple[int, int]] = []
+        for first, length, place in self.contents.runs:
+            lost += below.known_losses(place, place + length).shift(first - place)
+        for first, length, place, size in self.contents.packed:
+            if below.known_losses(place, place + size):
+                lost.append((first, first + length))
+        return Extents(lost).clip(start, stop)
 
     def _fill(
         self, offset: int, length: int, position: int, out: NDArray[np.uint8], step: int

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from raidfs.block import BlockSource, read_exact
+from raidfs.filesystem.xfs_super import group_sizes
 from raidfs.linear import overlaid, piece_of
 from raidfs.units import SECTOR
 from raidfs.view.probe import Probe, probe, recognise
@@ -27,7 +28,6 @@ _WEAK = ("swap", "exfat", "ntfs", "vfat", "mbr")
 _LARGE_SECTOR = 4096
 _SUPER_SIZE = 4096
 _AREA = 4096
-_XFS_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ def _xfs(source: BlockSource) -> Iterator[_Copy]:
 
     Not all of them know the root (mkfs writes that to the middle and the last group), so these are preferred.
     """
-    for size in _group_sizes(source.size):
+    for size in group_sizes(source.size):
         raw = _read(source, size, _SUPER_SIZE)
         if raw is None or raw[:4] != b"XFSB":
             continue
         block_size, group_blocks, n_groups = (struct.unpack_from(">I", raw, at)[0] for at in (4, 84, 88))
         if block_size * group_blocks != size or n_groups > 1 << 20:
             continue
-        for group in (n_groups // 2, n_groups - 1, *range(1, min(n_groups, 64))):
+        for group in ((n_groups - 1) // 2, n_groups - 1, *range(1, min(n_groups, 64))):
             at = group * size
             found = _read(source, at, _SUPER_SIZE) if group else None
             if (
@@ -141,20 +141,6 @@ def _xfs(source: BlockSource) -> Iterator[_Copy]:
                 sector: int = struct.unpack_from(">H", found, 102)[0]
                 yield from _moved(source, at, 0, found[: max(SECTOR, sector)])
                 return
-
-
-def _group_sizes(size: int) -> Iterator[int]:
-    """Yield how large allocation groups may be [bytes]: mkfs makes 4, or 8 to 32 of whole stripe units."""
-    tried: set[int] = set()
-    for shift in (2, 4, 5, 3):
-        even = (size // _XFS_BLOCK >> shift) * _XFS_BLOCK
-        for unit in (_XFS_BLOCK, *(16384 << step for step in range(9))):
-            down = even // unit * unit
-            for each in (down, down + unit, down - unit, down + 2 * unit):
-                if each > 0 and each not in tried:
-                    tried.add(each)
-                    yield each
-    yield 1 << 40
 
 
 def _btrfs(source: BlockSource) -> Iterator[_Copy]:

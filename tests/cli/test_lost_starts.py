@@ -90,6 +90,20 @@ def test_a_file_system_without_its_start_shows_its_files(name: str, how: str, tr
             assert {path for path, _ in after} == {path for path, _ in before}
 
 
+@pytest.mark.parametrize(("name", "place"), [("ext4", 1024 + 0x70), ("xfs", 200), ("xfs with stripes", 200)])
+def test_a_superblock_with_a_wrong_checksum_gives_way(name: str, place: int, tree: Path, tmp_path: Path) -> None:
+    size, command, _ = MADE[name]
+    image = make(tmp_path / "image", size, *(str(tree) if word == "TREE" else word for word in command))
+    device = ImageDevice(image)
+    with found_on(device) as found:
+        before = paths_of(found)
+        usage = found.file_systems[0].tree.usage()
+    device.changed[place] = 0x40
+    with found_on(device) as found:
+        assert paths_of(found) == before
+        assert found.file_systems[0].tree.usage().blocks == usage.blocks
+
+
 def test_a_partition_table_without_its_start_leads_to_its_partitions(tree: Path, tmp_path: Path) -> None:
     inner = make(tmp_path / "inner", 24 * MIB, *EXT[:-1], str(tree))
     image = tmp_path / "image"

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from raidfs.errors import Damaged, Unreadable
-from raidfs.filesystem.entry import UNKNOWN, Contents, Reader, Run
+from raidfs.filesystem.entry import UNKNOWN, Contents, Names, Reader, Run
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import bytes_of, unpack_record
 from raidfs.filesystem.worker import Desk
+from raidfs.filesystem.xfs import XfsReader
 from tests.support.filesystems import ImageDevice, fill, kernel_mount, make
 
 MIB = 1 << 20
@@ -113,6 +114,49 @@ def test_what_is_no_file_system_is_refused_by_every_reader(tmp_path: Path) -> No
             open_reader(kind, ImageDevice(image))
 
 
+@pytest.mark.parametrize("options", [("-n", "ftype=0"), ("-n", "ftype=1"), ("-n", "size=8192", "-b", "size=2048")])
+def test_xfs_of_version_4_which_new_kernels_do_not_mount(options: tuple[str, ...], tmp_path: Path) -> None:
+    data = os.urandom(300_000)
+    (tmp_path / "data").write_bytes(data)
+    names = [f"name-{number:05}-{'q' * (number % 60)}" for number in range(2000)]
+    lines = ["/dev/null", "0 0", "d--755 0 0", f"data -u-644 5 6 {tmp_path / 'data'}"]
+    lines += ["link l--777 0 0 some/target", f"long l--777 0 0 {'t' * 900}", "disk b--640 0 0 8 17", "pipe p--600 0 0"]
+    lines += ["many d--711 7 8", *(f"{name} ---600 0 0 /dev/null" for name in names), "$", "$"]
+    (tmp_path / "proto").write_text("\n".join(lines) + "\n")
+    command = ("mkfs.xfs", "-q", "-m", "crc=0", *options, "-p", str(tmp_path / "proto"))
+    device = ImageDevice(make(tmp_path / "image", 320 * MIB, *command))
+    reader = open_reader("xfs", device)
+    found = {each.name.decode(): each.inode for each in reader.names(reader.root).entries}
+    assert set(found) == {"data", "link", "long", "disk", "pipe", "many"}
+    told = {name: reader.attributes(inode) for name, inode in found.items()}
+    assert (told["data"].mode, told["data"].uid, told["data"].gid) == (0o104644, 5, 6)
+    assert (told["disk"].type, told["disk"].device) == (stat.S_IFBLK, (8, 17))
+    assert (told["pipe"].type, told["many"].mode) == (stat.S_IFIFO, 0o40711)
+    assert (reader.target(found["link"]), reader.target(found["long"])) == (b"some/target", b"t" * 900)
+    runs = reader.contents(found["data"]).runs
+    assert b"".join(device.read(place, length) for _, length, place in runs)[: len(data)] == data
+    assert sorted(each.name.decode() for each in reader.names(found["many"]).entries) == names
+
+
+def test_blocks_of_xfs_that_belong_elsewhere_are_damaged(tmp_path: Path) -> None:
+    lines = ["/dev/null", "0 0", "d--755 0 0"]
+    for letter in "ab":
+        names = (f"{letter}{number:050} ---600 0 0 /dev/null" for number in range(40))
+        lines += [f"d{letter} d--755 0 0", *names, "$"]
+    (tmp_path / "proto").write_text("\n".join((*lines, "$", "")))
+    image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-p", str(tmp_path / "proto"))
+    reader = open_reader("xfs", ImageDevice(image))
+    assert isinstance(reader, XfsReader)
+    found = {each.name: each.inode for each in reader.names(reader.root).entries}
+    assert len(reader.names(found[b"da"]).entries) == 40
+    data = bytearray(image.read_bytes())
+    one, other = (reader._runs(reader._inode(found[name]).data, 1)[0].place for name in (b"da", b"db"))
+    data[one : one + 4096], data[other : other + 4096] = data[other : other + 4096], data[one : one + 4096]
+    image.write_bytes(data)
+    reader = open_reader("xfs", ImageDevice(image))
+    assert reader.names(found[b"da"]) == reader.names(found[b"db"]) == Names((), 4096)
+
+
 @pytest.mark.parametrize("features", ["extent", "^extent,^64bit"])
 def test_a_size_that_no_map_can_reach_is_damaged(features: str, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
@@ -180,6 +224,24 @@ def test_a_file_that_lies_in_its_metadata_takes_space(tmp_path: Path) -> None:
     told = {bytes_of(name): unpack_record(record).attributes for name, _, _, record in listed["entries"]}
     # tar and cp take a file without space for one hole
     assert {name: each and each.allocated for name, each in told.items()} == {b"file": 4096, b"empty": 0}
+
+
+def test_large_attributes_are_asked_for_and_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").touch()
+    (tmp_path / "value").write_bytes(bytes(range(256)) * 12)
+    options = ("-b", "4096", "-O", "ea_inode", "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 24 * MIB, "mkfs.ext4", "-q", *options)
+    kept = []
+    for name in ("user.one", "user.other"):
+        command = ["/sbin/debugfs", "-w", "-R", f"ea_set -f {tmp_path / 'value'} /file {name}", str(image)]
+        subprocess.run(command, check=True, capture_output=True)
+        desk = Desk(open_reader("ext4", ImageDevice(image)))
+        found, _ = desk.answer({"op": "find", "inode": 2, "name": "file"})
+        told, _ = desk.answer({"op": "xattrs", "inode": found["inode"]})
+        assert bytes_of(told["xattrs"][name]) == (tmp_path / "value").read_bytes()
+        kept.append(unpack_record(found["record"]).xattrs)
+    assert kept == [{b"user.one": (tmp_path / "value").read_bytes()}, None]
 
 
 def test_what_no_extent_of_ntfs_covers_is_lost_and_no_hole() -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import random
 import stat
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from raidfs.block import MemorySource
+from raidfs.block import MemorySource, one_request
 from raidfs.errors import Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import Name
 from raidfs.filesystem.remote import RemoteFileSystem
 from raidfs.view.files import MARK, FileTree
-from raidfs.view.walk import visit
-from tests.support.filesystems import ImageDevice, make
+from raidfs.view.walk import Visited, visit
+from tests.support.filesystems import ImageDevice, kernel_mount, make
 from tests.support.odd_worker import ODDITIES
 
 PATIENCE = 4.0
@@ -81,9 +83,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(image, 16 << 20, *command)
 
 
-def tree_of(device: ImageDevice) -> FileTree:
+def tree_of(device: ImageDevice, kind: str = "ext4") -> FileTree:
     """Return the files on a device."""
-    return FileTree(RemoteFileSystem("ext4", device), lambda _source, _extents: "good")
+    return FileTree(RemoteFileSystem(kind, device), lambda _source, _extents: "good")
 
 
 def test_changed_bits_in_metadata_cost_what_they_hit_and_end_nothing(small: Path) -> None:
@@ -146,6 +148,42 @@ def test_a_hole_in_a_directory_of_ext_hides_names(tmp_path: Path) -> None:
 def tree_of_inode(tree: FileTree, inode: int) -> int:
     """Return where a directory of one block or more begins [bytes]."""
     return tree.contents(inode).runs[0].place
+
+
+def test_what_a_compressed_file_has_lost_is_known_before_it_is_read(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can fill the file system
+    image = make(tmp_path / "image", 120 << 20, "mkfs.btrfs", "-q")
+    with kernel_mount(image, tmp_path / "mnt", "compress=zstd") as folder:
+        chosen = random.Random(1)
+        parts = [b"much alike\n" * 30_000, chosen.randbytes(300_000), b"and again\n" * 40_000]
+        (folder / "file").write_bytes(b"".join(parts))
+        os.sync()
+        with (folder / "file").open("r+b") as file:
+            file.seek(50_000)
+            file.write(b"x" * 5000)
+    device = ImageDevice(image)
+    tree = tree_of(device, "btrfs")
+    (inode,) = [entry.inode for entry, _ in tree.page(tree.root, 0).entries]
+    contents, size = tree.contents(inode), tree.attributes(inode).size
+    assert contents.through
+    assert contents.runs
+    assert len(contents.packed) > 3
+    assert tree.health(inode) == ("good", 0)
+    for place in (contents.packed[0].place + 600, contents.packed[-1].place, contents.runs[0].place + 9000):
+        tree.close()  # its reader keeps what it has read
+        device.lost = Extents.span(place // 512 * 512, place // 512 * 512 + 512)
+        source = tree.open(inode)
+        failing = []
+        for at in range(0, size, 4096):
+            n = min(4096, size - at)
+            if source.read_into(one_request(at, n), np.zeros(n, dtype=np.uint8)):
+                failing.append((at, at + n))
+        told = Visited(b"file", 0, size, tree.losses(inode)).failing
+        assert told == Extents(failing)
+        assert told
+        assert tree.health(inode)[1] == tree.losses(inode).total
+    tree.close()
 
 
 def test_a_lost_inode_has_a_name_and_no_attributes(small: Path) -> None:

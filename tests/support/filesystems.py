@@ -50,6 +50,7 @@ def fill(folder: Path, n_many: int = 300) -> None:
     (folder / "dir" / "hard").hardlink_to(small)
     (folder / "dir" / "link").symlink_to("small")
     (folder / "dir" / "far").symlink_to("x" * 200 + "/y")
+    (folder / "dir" / "farther").symlink_to(f"{'x' * 100}/" * 10 + "y")
     os.mknod(folder / "dir" / "null", 0o20644, os.makedev(1, 3))
     os.mknod(folder / "dir" / "disk", 0o60640, os.makedev(259, 70000))
     os.mkfifo(folder / "dir" / "fifo")
