@@ -160,7 +160,8 @@ def _moved(pages: Numbers, new: _Side, old: _Side, copies: _Copies) -> dict[byte
             if known
         ]
         held = [old.holds(*spot) for spot in spots]  # by the old geometry
-        is_copied = page not in held and (olds == cells[0]).all()
+        # what a member held before it was added is none of this reshape's work
+        is_copied = page not in held and max(held) >= 0 and (olds == cells[0]).all()
         is_paired = len(set(held)) > 1 and len(cells) > 1 and len(olds) > 1 and bool((olds != olds[0]).any())
         if is_copied or is_paired:
             found[cells[0].tobytes()] = page

@@ -16,6 +16,8 @@ from raidfs.block import read_exact
 from raidfs.cli.session import open_array
 from raidfs.errors import NoSuperblock
 from raidfs.finding import Severity
+from tests.oracle.copied import write_copied
+from tests.oracle.places import Copies
 from tests.support.golden import Case, golden_cases
 from tests.support.positions import record
 
@@ -111,3 +113,22 @@ def test_two_positions_at_equal_events_leave_open_what_lies_between(case: Case, 
         with open_array([str(path) for path in paths]) as array:
             account = array.account()
         assert account.doubtful == len(left_out)
+
+
+def test_what_new_members_held_before_they_were_added_is_no_evidence(tmp_path: Path) -> None:
+    """Where the array was grown onto the same members once before, and shrunk again, they hold its pages there."""
+    chunk, component = 65536, 4 << 20
+    old, new = Copies(0x102, 4, chunk, component), Copies(0x102, 6, chunk, component)
+    written = write_copied(
+        old, [component] * 6, after=new, position=6 * chunk, data_offset=20 * chunk, new_data_offset=16 * chunk
+    )
+    for start in range(12 * chunk, written.size, chunk):
+        for role, offset in new.places(start):
+            if role >= old.raid_disks:
+                at = written.new_data_offsets[role] + offset
+                written.images[role][at : at + chunk] = written.truth[start : start + chunk]
+    paths = written.save(tmp_path)
+    _, content, served, errors = read(paths)
+    assert served.all()
+    assert content.tobytes() == written.truth
+    assert not errors
