@@ -6,8 +6,9 @@ explanation is as good:
 - RAID 4 and 5, and RAID6 with one member that takes no part: one equation fails, so one member at least is wrong. Is
   exactly one filled, it may be that one; or its zeros are honest, and something else is wrong beside them. It is blamed
   if its filled run *convinces*: it says itself that it was not copied, or it begins and ends where the rows begin and
-  end to disagree (`engine.filled_runs`), or the member holds the parity in one of its rows, and no other one is filled
-  there. (Parity is zero where all data are, or where they cancel out; zeros of data may lie beside anything.)
+  end to disagree (`engine.filled_runs`), or the member holds the parity in rows in which no other one is filled, and
+  most of these disagree. (Parity is zero where all data are, or where they cancel out, as two equal pages do; zeros of
+  data may lie beside anything.)
 - RAID6 with all members: both equations name a single wrong member. Where they name none there are two wrong ones at
   least; are exactly two filled, it is those.
 
@@ -50,7 +51,7 @@ REASONS = {
     Fault.BESIDE_STALE: "filled, and parity disagrees, which was never proven there",
     Fault.BESIDE_WRONG: "filled, in a row in which both parities name another member as wrong",
     Fault.BESIDE_FILL: "filled, in a row in which another member was never copied",
-    Fault.BESIDE_LITTLE: "parity, where less than 4096 bytes look as if never copied, which may be an accident",
+    Fault.BESIDE_LITTLE: "in a row of which less than 4096 bytes look as if never copied, which may be an accident",
     Fault.STALE: "parity disagrees, which was never proven there",
     Fault.ENDED: "zeros up to the end of the member; rows before disagree, and other members end like this, too",
 }
@@ -151,6 +152,8 @@ def blame(heard: Hearing, *, check: bool) -> NDArray[np.uint8]:
     is_thin = told & (n_equations == 1) & ~(culprit & runs.is_page).any(axis=0)
     for which in range(2):  # what is rebuilt from this is not taken for certain
         there = is_thin & (heard.parity[:, which] >= 0)
+        is_blamed = culprit[heard.parity[:, which], column] & there
+        fault[heard.usable & is_blamed & check & (fault == Fault.NOTHING)] = Fault.BESIDE_LITTLE  # nor is what remains
         fault[heard.parity[there, which], column[there]] = Fault.BESIDE_LITTLE
     fault[culprit] = Fault.NEVER_COPIED
     fault[filled & named & rivalled] = Fault.BESIDE_WRONG
@@ -196,15 +199,17 @@ def _what_runs_tell(heard: Hearing) -> _Told:
     is_parity = (heard.parity[:, 0] == role) | (heard.parity[:, 1] == role)
 
     texts = FilledRuns(is_text, heard.reach)
-    alone = against & is_parity & (filled.sum(axis=0) == 1)
-    sure_text = texts.has_borders(RowSigns(against, agrees, agrees | disagrees)) | texts.any_in_run(alone)
+    alone = is_parity & (filled.sum(axis=0) == 1)
+    sure_text = texts.has_borders(RowSigns(against, agrees, agrees | disagrees))
+    sure_text |= _more_in_run(texts, alone & against, alone & agrees)
     weak = (heard.kinds == REPEATED) & ~sure_text
     filled = filled & ~(weak & (filled & ~weak).any(axis=0))
 
     against &= is_text | ~((is_marked & sure_text).sum(axis=0) == heard.n_equations)
-    alone = against & is_parity & (filled.sum(axis=0) == 1)
+    alone = is_parity & (filled.sum(axis=0) == 1)
     plain = FilledRuns(filled & ~is_text, heard.reach)
-    sure_plain = plain.has_borders(RowSigns(against, agrees, agrees | disagrees)) | plain.any_in_run(alone)
+    sure_plain = plain.has_borders(RowSigns(against, agrees, agrees | disagrees))
+    sure_plain |= _more_in_run(plain, alone & against, alone & agrees)
     convincing = sure_text | sure_plain
 
     together = against & (heard.verdict < 0) & (filled.sum(axis=0) > heard.n_equations)
@@ -213,6 +218,12 @@ def _what_runs_tell(heard: Hearing) -> _Told:
     suspect = convincing & (texts.any_in_run(together) | plain.any_in_run(together)) | (share >= _SHARE)
     is_page = np.maximum(texts.length(), plain.length()) >= _PAGE
     return _Told(filled, is_text, convincing, is_page, suspect)
+
+
+def _more_in_run(runs: FilledRuns, some: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell of which filled sectors the run has more of some sectors than of others; all bool (r, n)."""
+    found: NDArray[np.bool_] = runs.share_in_run(some) > runs.share_in_run(others)
+    return found
 
 
 def _culprits(heard: Hearing, runs: _Told, is_broken: NDArray[np.bool_]) -> NDArray[np.bool_]:

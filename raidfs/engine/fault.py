@@ -32,7 +32,7 @@ class Fault(IntEnum):
     BESIDE_FILL = 9
     """Filled, beside a member that was never copied."""
     BESIDE_LITTLE = 10
-    """Parity, beside a member of which so little was never copied that it might be an accident."""
+    """Parity, or what nothing confirms, beside a member of which so little was never copied that it may be chance."""
     OUTNUMBERED = 11
     """Data, where more copies, or better ones, are filled alike: one or the other."""
     ENDED = 12

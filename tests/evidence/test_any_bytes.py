@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.evidence.front import find_front
+from raidfs.evidence.survey import Surveyor
+from raidfs.evidence.window import window_of
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import lag_limit, rows_of_reshape, sections_of, undecided_by_front
 from tests.oracle.at_risk import Reshape
+from tests.oracle.layouts import Geometry
 from tests.support.reshapes import described, reshapes
 from tests.support.sources import BadSectors
 
@@ -72,3 +75,18 @@ def assert_consistent(recorded: ArrayDescription, found: ArrayDescription) -> No
     sections = sections_of(found)
     assert sections[0].array_start == 0
     assert sections[-1].array_stop == found.size
+
+
+def test_the_member_that_a_shrink_leaves_may_be_missing() -> None:
+    """No new row holds a cell of it, so none rebuilds one."""
+    before, after = Geometry(6, 2, 6, 4096), Geometry(6, 2, 5, 4096)
+    component, offset = 64 * PAGE, 16 * PAGE
+    reshape = Reshape(before, after, component, 90 * PAGE, True, dict.fromkeys(range(5), (offset, offset)))
+    random = Random(5)
+    images: dict[int, BlockSource] = {
+        role: BadSectors(random.randbytes(offset + component), Extents()) for role in reshape.offsets
+    }
+    window = window_of(described(reshape))
+    assert window is not None
+    survey = Surveyor(window, images).survey(0, window.after.n_rows)
+    assert len(survey.rows) == window.after.n_rows

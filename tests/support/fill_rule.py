@@ -147,6 +147,8 @@ class _Side:
         if culprits:
             is_thin = row.spare == 1 and not any(self.runs.is_page(role, height) for role in culprits)
             beside = row.filled | (row.parity & row.blocks.keys() if is_thin else set())
+            if is_thin and self.check and culprits & row.parity:
+                beside |= row.blocks.keys()
             return dict.fromkeys(beside, NOT_PROVEN) | dict.fromkeys(culprits, NOTHING)
         rest = NOT_SURE if self.check else NOT_PROVEN
         found = dict.fromkeys(row.blocks, rest) if self.check or len(fills) < row.spare else {}

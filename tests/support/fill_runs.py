@@ -88,12 +88,13 @@ class Runs:
         borders = {self._border(role, height, step) for step in (-SECTOR, SECTOR)}
         if ("sure" in borders and "no" not in borders) or borders == {"edge", "covered"}:
             return True
+        n_against = 0
         for each in self._rows_seen(role, height):
             row = self.rows.row(each)
             counted = row.filled if kind.is_text else self.counted(each)
-            if self._against(role, each) and role in row.parity and counted == {role}:
-                return True
-        return False
+            if role in row.parity and counted == {role}:
+                n_against += self._against(role, each) - row.agrees
+        return n_against > 0
 
     def counted(self, height: int) -> frozenset[int]:
         """Roles that count as filled: not those that merely repeat each other, where others are."""
