@@ -160,7 +160,7 @@ class Pattern:
         return ()
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def worths(pattern: Pattern) -> tuple[int, ...]:
     """What each symbol of a group is worth."""
     found = [IS_LOST] * pattern.group.n_symbols

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def read_all(source: BlockSource) -> tuple[Bytes, Extents]:
     return content, Extents().union(*withheld)
 
 
-@cache
+@lru_cache(maxsize=12)
 def truth_of(case: Case) -> Bytes:
     """The content of a golden array, proven by its digest; uint8 (array bytes,)."""
     with open_array([str(path) for path in case.members()]) as array:

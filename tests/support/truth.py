@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import lru_cache
 
 from raidfs.block import read_exact
 from raidfs.cli.session import open_array
 from tests.support.golden import Case
 
 
-@cache
+@lru_cache(maxsize=12)
 def truth(case: Case) -> bytes:
     """Return the whole array, read from members without any fault and proven by the digest that the case carries."""
     with open_array([str(path) for path in case.members()]) as array:
