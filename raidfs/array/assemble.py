@@ -142,7 +142,7 @@ def _refuse_size(claim: MemberClaim, component_size: int, reckoned: int | None =
         component_size: [bytes].
         reckoned: what follows from it [bytes]; None: that is not known yet.
     """
-    field = "size" if claim.component_size is not None else "data_size"
+    field = "data_size" if claim.level in (Level.LINEAR.value, Level.RAID0.value) else "size"
     if max(component_size, reckoned or 0) >= LARGEST:
         raise InconsistentDescription(
             f"by the field {field}, component size is {component_size} bytes, which cannot be"

@@ -262,17 +262,26 @@ class Shape:
     def placed_below(self, component_sizes: Sequence[int], missing: Sequence[int]) -> int:
         """Return below what the places of bytes do not depend on how much missing members gave [array bytes].
 
-        Those of a linear array hang on the members before them. Of a RAID0 one size may change every zone; only where
-        all others give the same, a missing one is taken to do so too, for that is how such arrays are made.
+        Those of a linear array hang on the members before them. Of a RAID0 one size may change every zone: the missing
+        member may be the shortest; see `tells_even`.
 
         Args:
             component_sizes: by role, taken for granted for the missing ones [bytes].
             missing: their roles, ascending.
         """
-        if self.level is Level.LINEAR:
-            return self.array_size(component_sizes[: missing[0] + 1])
-        known = {align_down(size, self.chunk_size) for role, size in enumerate(component_sizes) if role not in missing}
-        return self.array_size(component_sizes) if len(known) == 1 else 0
+        return self.array_size(component_sizes[: missing[0] + 1]) if self.level is Level.LINEAR else 0
+
+    def tells_even(self, known_sizes: Sequence[int]) -> bool:
+        """Tell whether missing members of a RAID0 gave as much as the others, as it seems.
+
+        mdadm since 4.2 declares the layout if, and only if, members differ in whole chunks (`super1.c:
+        write_init_super1`), so one that is not declared speaks for a single zone; older ones never declared it. One
+        that is declared where all that are left are equal tells that the missing ones are not.
+
+        Args:
+            known_sizes: of the members that are there [bytes].
+        """
+        return self.layout == "undeclared" and len({align_down(size, self.chunk_size) for size in known_sizes}) == 1
 
     def rows_below(self, position: int) -> tuple[int, int]:
         """Return how far down the members the array bytes below a position reach [component bytes].

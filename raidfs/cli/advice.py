@@ -106,15 +106,17 @@ def _reached(front: Front) -> str:
 
 def _about_places(description: ArrayDescription, doubt: Doubt) -> Finding:
     (first, _), last = next(iter(doubt.where)), int(doubt.where.array[-1, 1])
-    text = f"{doubt.reason}; {format_size(doubt.where.total)} between the array bytes {first} and {last} are doubtful"
+    worth = "unproven" if doubt.likely else "doubtful"
+    text = f"{doubt.reason}; {format_size(doubt.where.total)} between the array bytes {first} and {last} are {worth}"
     if doubt.reason in [each.reason for each in description.alternatives]:
         shapes = open_shapes(description)
         text += f", unless {' or '.join(f'--layout {name_among(shape, shapes)}' for shape in shapes)} tells"
-    return Finding(Severity.ERROR, "array", text)
+    return Finding(Severity.WARNING if doubt.likely else Severity.ERROR, "array", text)
 
 
 def _about_account(description: ArrayDescription, account: Account) -> list[Finding]:
-    findings = [_about_places(description, doubt) for doubt in doubts_of(description)]
+    doubts = doubts_of(description)
+    findings = [_about_places(description, doubt) for doubt in doubts]
     if description.withheld:
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
     if description.dispute is not None:
@@ -122,7 +124,7 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
         text = f"{description.dispute.reason} is doubtful: {format_size(rest)}"
         findings.append(Finding(Severity.ERROR, "array", text))
     unproven = account.unproven - likely_by_front(description).total  # of which it is told otherwise
-    if unproven > 0:
+    if unproven > 0 and not any(doubt.likely for doubt in doubts):  # which told it
         text = f"{format_size(unproven)} ({unproven} bytes) are "
         text += (
             f"rebuilt but unproven: the array was not shut down cleanly, so its {description.shape.redundancy} may be "

@@ -26,7 +26,7 @@ _OTHER = {Side.ONLY: "", Side.BEFORE: " of the old geometry", Side.AFTER: " of t
 _WORTH = {
     Health.GOOD: "good: read from its own place, which nothing speaks against",
     Health.REBUILT: "rebuilt: computed from redundancy that nothing speaks against",
-    Health.UNPROVEN: "unproven: computed from redundancy that may be stale; nothing speaks against it",
+    Health.UNPROVEN: "unproven: nothing speaks against it, but what it rests on (redundancy, the place) is only likely",
     Health.DOUBTFUL: "doubtful: something speaks against it; reading it fails unless doubtful bytes are asked for",
     Health.LOST: "lost: nothing holds it",
 }

@@ -153,7 +153,10 @@ def _flaws_of_member(
 
 def _flaws_of_places(description: ArrayDescription, members: Sequence[Member]) -> Iterable[Flaw]:
     """What is said of places on the array, or of its copies."""
-    told = [(role, side, rows, Trust.DOUBTFUL, reason) for role, side, rows, reason in doubtful_places(description)]
+    told = [
+        (role, side, rows, Trust.UNPROVEN if doubt.likely else Trust.DOUBTFUL, doubt.reason)
+        for role, side, rows, doubt in doubtful_places(description)
+    ]
     if description.dispute is not None:
         reason = f"{description.dispute.reason} is doubtful"
         told += [(role, side, rows, Trust.DOUBTFUL, reason) for role, side, rows in disputed_places(description)]

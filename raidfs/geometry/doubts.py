@@ -33,10 +33,12 @@ class Doubt:
     Attributes:
         where: [array bytes], as the description has it; never empty.
         reason: one sentence.
+        likely: they most probably do not: they are unproven, not doubtful.
     """
 
     where: Extents
     reason: str
+    likely: bool = False
 
 
 def doubts_of(description: ArrayDescription) -> tuple[Doubt, ...]:
@@ -71,8 +73,8 @@ def name_among(shape: Shape, shapes: Sequence[Shape]) -> str:
     return shape.layout if len(alike) == 1 else f"{shape.layout},{shape.chunk_size}"
 
 
-def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Side, Extents, str]]:
-    """Yield (role, side, [component bytes of that side], reason) of what doubts are about."""
+def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Side, Extents, Doubt]]:
+    """Yield (role, side, [component bytes of that side], doubt) of what doubts are about."""
     sides = [Side.ONLY] if description.reshape is None else [Side.BEFORE, Side.AFTER]
     for doubt in doubts_of(description):
         for side, shape in zip(sides, description.shapes, strict=True):
@@ -81,7 +83,7 @@ def doubtful_places(description: ArrayDescription) -> Iterator[tuple[int, Side, 
                 if touched:
                     rows = Extents().union(*(_rows_between(zone, start, stop) for start, stop in touched))
                     for role in np.unique(zone.table.role).tolist():
-                        yield role, side, rows, doubt.reason
+                        yield role, side, rows, doubt
 
 
 def differing(shape: Shape, other: Shape, component_sizes: Sequence[int]) -> Extents:
@@ -101,12 +103,16 @@ def _key(zone: Zone) -> tuple[object, ...]:
 
 def _unplaced(description: ArrayDescription) -> Doubt:
     """Return what lies where only the sizes of missing members would tell."""
-    shape, missing = description.shape, description.missing_roles
-    start = shape.placed_below(description.component_sizes, missing)
+    shape, missing, sizes = description.shape, description.missing_roles, description.component_sizes
+    where = Extents.span(shape.placed_below(sizes, missing), description.size)
     roles = format_numbers(missing)
     word = "role" if len(missing) == 1 else "roles"
     text = f"nothing records how much the missing members ({word} {roles}) gave to this {shape.level.title}"
-    return Doubt(Extents.span(start, description.size), f"{text}, so the bytes of the others may lie elsewhere")
+    # 0.90 has no field that would declare it, so that its absence says nothing there
+    if description.metadata != "0.90" and shape.tells_even([sizes[role] for role in description.serving]):
+        text += ", but its layout is not declared, as mdadm since 4.2 leaves it only where all give the same"
+        return Doubt(where, text, likely=True)
+    return Doubt(where, f"{text}, so the bytes of the others may lie elsewhere")
 
 
 def _rows_between(zone: Zone, array_start: int, array_stop: int) -> Extents:

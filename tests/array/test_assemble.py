@@ -327,7 +327,7 @@ def test_features_that_nobody_may_guess_about() -> None:
             "raid_disks is 1, too few for a raid5",
         ),
         ({"component_size": 0}, InconsistentDescription, "by the field size, a component of 0 bytes"),
-        ({"component_size": None}, InconsistentDescription, "by the field data_size, a component of 0 bytes"),
+        ({"component_size": None}, InconsistentDescription, "by the field size, a component of 0 bytes"),
         ({"component_size": 4096}, InconsistentDescription, "does not hold one chunk"),
         ({"reshape": replace(GROWTH, position=512)}, InconsistentDescription, "position 512 is no multiple"),
         ({"reshape": replace(GROWTH, delta_disks=9)}, InconsistentDescription, "raid_disks is -5, too few for a raid5"),

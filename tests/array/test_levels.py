@@ -192,6 +192,42 @@ def test_a_missing_member_of_a_raid0_may_change_every_zone(tmp_path: Path) -> No
         assert "the missing members (role 2) gave to this raid0, so the bytes of the others" in sentences(opened)
 
 
+@pytest.mark.parametrize("layout", [ORIGINAL, ALTERNATE])
+@pytest.mark.parametrize("sizes", [(64 * K, 128 * K), (128 * K, 64 * K), (128 * K, 128 * K, 64 * K)])
+def test_equal_members_of_a_raid0_with_zones_do_not_tell_how_large_a_missing_one_is(
+    sizes: tuple[int, ...], layout: int, tmp_path: Path
+) -> None:
+    """Its layout is declared, which mdadm does only where members differ."""
+    written = write_copied(Striped(sizes, CHUNK, layout), sizes, data_offset=OFFSET)
+    paths = [str(path) for path in written.save(tmp_path, without=(sizes.index(64 * K),))]
+    with open_array(paths) as opened:
+        size = opened.description.size
+        assert list(opened_as(opened)[1]) == [(0, size)]
+        assert (opened.account().good, opened.account().doubtful) == (0, size - 128 * K)
+        assert "may lie elsewhere" in sentences(opened)
+    with open_array(paths, Options(policy=Policy(doubtful=True))) as opened:
+        assert opened_as(opened)[1].total == 128 * K
+
+
+@pytest.mark.parametrize(("metadata", "likely"), [("1.2", True), ("1.0", True), ("0.90", False)])
+def test_a_missing_member_of_a_raid0_without_zones_leaves_the_others_unproven(
+    metadata: str, likely: bool, tmp_path: Path
+) -> None:
+    """An older mdadm declared no layout whatever the sizes, and 0.90 cannot: what is only likely is never good."""
+    sizes = (128 * K,) * 2
+    written = write_copied(
+        Striped(sizes, CHUNK), sizes, data_offset=0 if metadata == "0.90" else OFFSET, metadata=metadata
+    )
+    paths = [str(path) for path in written.save(tmp_path, without=(1,))]
+    with open_array(paths) as opened:
+        account = opened.account()
+        assert (account.good, account.unproven, account.doubtful) == ((0, 128 * K, 0) if likely else (0, 0, 128 * K))
+        assert ("are unproven" in sentences(opened)) == likely
+        assert "parity" not in sentences(opened)
+    with open_array(paths, Options(policy=Policy(strict=True))) as opened:
+        assert list(opened_as(opened)[1]) == [(0, opened.description.size)]
+
+
 def test_an_array_that_needs_all_members_ran_with_all_of_them(tmp_path: Path) -> None:
     """So a superblock that lags by much was only not written."""
     for name in ("linear", "raid0-alternate"):

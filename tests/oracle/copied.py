@@ -180,7 +180,8 @@ def write_copied(
         behind = range(position, written.size) if backwards else range(min(position, written.size))
         now[behind.start : behind.stop] = random.randbytes(len(behind))
         _fill(written, after, new, bytes(now), behind)
-    if isinstance(array, Striped) and array.layout and metadata != "0.90":
+    differ = isinstance(array, Striped) and len({size // array.chunk for size in component_sizes}) > 1
+    if isinstance(array, Striped) and array.layout and metadata != "0.90" and differ:  # super1.c: write_init_super1
         written.features |= dict.fromkeys(range(n_roles), RAID0_LAYOUT)
     written.truth = bytes(now)
     return written
