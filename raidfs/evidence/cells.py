@@ -91,6 +91,7 @@ class CellReader:
         """Sum the other cells of recorded rows; see `read`."""
         window, after = self._window, self._window.after
         passed = (rows < window.first if window.forward else rows >= window.stop) & (rows >= 0) & (rows < after.n_rows)
+        passed &= role < window.n_roles  # else the new geometry has no such cells
         places = np.where(passed, rows // after.chunk % after.zone.table.period, -1)
         known = np.zeros(len(rows), dtype=np.bool_)
         for place in np.unique(places[passed]).tolist():

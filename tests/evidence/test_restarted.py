@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ from hypothesis import strategies as st
 
 from raidfs.block import read_exact
 from raidfs.cli.session import open_array
+from raidfs.evidence.front import find_front
+from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.restarted import written_too_far
 from tests.oracle.layouts import Geometry
-from tests.oracle.member import NEW
+from tests.oracle.member import OLD
 from tests.oracle.writer import Simulation
 from tests.support.crashes import reshaping_arrays
 from tests.support.simulated import describe, images_of, memory_sources
+from tests.support.storms import storms
 
 K = 1 << 10
 COMPONENT = 8 << 20
@@ -69,7 +73,7 @@ def run_again(array: Simulation, share: float) -> None:
             physical += member.image[at : at + old.chunk]
     position = part(array, share)
     low, high = (position, array.size) if array.backwards else (0, position)
-    array.content[NEW][low:high] = physical[low:high]
+    array.content[OLD][low:high] = physical[low:high]  # it is moved from here
     array.position = part(array, 0.0)
     array.advance(position)
 
@@ -98,6 +102,35 @@ def test_a_reshape_that_was_begun_anew_is_recognised(kind: str, second: float, t
     assert "an earlier run came so far and it was begun anew" in said
     reached = int(said.partition("up to about array byte ")[2].partition(":")[0])
     assert abs(reached - part(array, 0.7)) < 1 << 21
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("grown", 0.45, 0.3),
+        ("grown", 0.3, 0.3),  # the first run came no further than the second
+        ("grown", 0.3, 0.4),
+        ("shrunk", 0.6, 0.6),
+        ("raid6", 0.45, 0.3),
+        ("two more", 0.5, 0.3),
+    ],
+)
+@pytest.mark.parametrize("gone", [None, 1])
+def test_what_was_moved_twice_tells_within_the_limit(
+    kind: str, first: float, second: float, gone: int | None, tmp_path: Path
+) -> None:
+    """The first run came no further than the kernel may have come from the position that the second one recorded."""
+    array = begun(kind, first)
+    truth = bytes(array.truth)
+    run_again(array, second)
+    description = describe(array)
+    assert not written_too_far(description, dict(memory_sources(images_of(array, description))))
+    if gone is not None:
+        array.fail(gone)
+    wrong, withheld, said = wrong_and_withheld(array, truth, tmp_path)
+    assert wrong == 0
+    assert withheld == len(truth)
+    assert "an earlier run came so far and it was begun anew" in said
 
 
 def test_a_second_reshape_to_another_geometry_is_recognised(tmp_path: Path) -> None:
@@ -138,7 +171,24 @@ def test_content_that_repeats_itself_is_no_evidence(kind: str, tmp_path: Path) -
 def test_a_crash_is_never_taken_for_it(array: Simulation, data: st.DataObject) -> None:
     gone = data.draw(st.none() | st.sampled_from(sorted(array.roles)))
     description = describe(array, without=[] if gone is None else [gone])
-    assert not written_too_far(description, dict(memory_sources(images_of(array, description))))
+    images = dict(memory_sources(images_of(array, description)))
+    assert not written_too_far(description, images)
+    assert not moved_twice(find_front(description, images), images)
+
+
+def test_no_storm_of_crashes_is_taken_for_it() -> None:
+    for crash in islice(storms(4242), 60):
+        images = dict(crash.sources)
+        assert not moved_twice(find_front(crash.description, images, crash.in_flight), images), crash.story
+
+
+def test_a_file_that_is_there_twice_is_no_evidence(tmp_path: Path) -> None:
+    """Two copies of a mebibyte, one of which was written over the old place of the other."""
+    array = begun("grown", 0.6)
+    data = random.Random(8).randbytes(1 << 20)
+    for start in (3 << 20, (3 << 20) * 3 // 2 + 3 * ROOM):
+        array.user_write(start, data)
+    assert wrong_and_withheld(array, bytes(array.truth), tmp_path)[:2] == (0, 0)
 
 
 @pytest.mark.parametrize("fill", [b"\0", b"lost", None])
