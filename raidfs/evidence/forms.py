@@ -144,10 +144,7 @@ def terms_of(table: RowTable, place: int, role: int, roles: Sequence[int]) -> di
         role: whose cell is wanted.
         roles: whose cells are known.
     """
-    n_roles = table.role.shape[1]
-    if role >= n_roles:
-        return None  # a shrink leaves it
-    every = (role, *(each for each in roles if each != role and each < n_roles))
+    every = (role, *(each for each in roles if each != role))
     for own, *others in _equations(table, place, every):
         if own:
             factor = inverse(own)
