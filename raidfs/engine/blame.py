@@ -7,8 +7,8 @@ explanation is as good:
   exactly one filled, it may be that one; or its zeros are honest, and something else is wrong beside them. It is blamed
   if its filled run *convinces*: it says itself that it was not copied, or it begins and ends where the rows begin and
   end to disagree (`engine.filled_runs`), or the member holds the parity in rows in which no other one is filled, and
-  most of these disagree. (Parity is zero where all data are, or where they cancel out, as two equal pages do; zeros of
-  data may lie beside anything.)
+  most of these disagree, or one does in which it says itself that it was not copied. (Parity is zero where all data
+  are, or where they cancel out, as two equal pages do; zeros of data may lie beside anything.)
 - RAID6 with all members: both equations name a single wrong member. Where they name none there are two wrong ones at
   least; are exactly two filled, it is those.
 
@@ -201,7 +201,7 @@ def _what_runs_tell(heard: Hearing) -> _Told:
     texts = FilledRuns(is_text, heard.reach)
     alone = is_parity & (filled.sum(axis=0) == 1)
     sure_text = texts.has_borders(RowSigns(against, agrees, agrees | disagrees))
-    sure_text |= _more_in_run(texts, alone & against, alone & agrees)
+    sure_text |= _more_in_run(texts, alone & against, alone & agrees) | texts.any_in_run(alone & against & is_marked)
     weak = (heard.kinds == REPEATED) & ~sure_text
     filled = filled & ~(weak & (filled & ~weak).any(axis=0))
 

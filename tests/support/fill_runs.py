@@ -93,6 +93,8 @@ class Runs:
             row = self.rows.row(each)
             counted = row.filled if kind.is_text else self.counted(each)
             if role in row.parity and counted == {role}:
+                if self._against(role, each) and row.kinds[role] is Kind.MARKED:
+                    return True
                 n_against += self._against(role, each) - row.agrees
         return n_against > 0
 

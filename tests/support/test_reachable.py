@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from tests.oracle import reach
 from tests.support.crashes import Damaged, arrays, damages
 from tests.support.reachable import whole_situation
-from tests.support.worth import SECTOR, UNPROVEN, healths
+from tests.support.worth import DOUBTFUL, SECTOR, UNPROVEN, healths
 
 
 @settings(max_examples=150)
@@ -24,6 +24,7 @@ def test_both_definitions_agree_but_for_what_a_reshape_left_behind(damaged: Dama
     if array.after is not None:  # of an old stripe that the position cuts, new copies give what lies ahead, too
         low = array.position // array.geometry.stripe_size * array.geometry.stripe_size
         ahead[low // SECTOR : (low + array.geometry.stripe_size) // SECTOR] = False
-    assert np.array_equal(together[ahead], alone[ahead])
+    # at the end of an array whose chunk grows, one of the two takes more for overwritten
+    assert ((together == alone) | (alone == DOUBTFUL))[ahead].all()
     assert (together <= alone).all()
     assert np.array_equal(together[alone <= UNPROVEN], alone[alone <= UNPROVEN])
