@@ -24,7 +24,7 @@ def test_both_definitions_agree_but_for_what_a_reshape_left_behind(damaged: Dama
     if array.after is not None:  # of an old stripe that the position cuts, new copies give what lies ahead, too
         low = array.position // array.geometry.stripe_size * array.geometry.stripe_size
         ahead[low // SECTOR : (low + array.geometry.stripe_size) // SECTOR] = False
-    # at the end of an array whose chunk grows, one of the two takes more for overwritten
+    # where a component is no multiple of the chunk, one of the two takes what is left over for overwritten, too
     assert ((together == alone) | (alone == DOUBTFUL))[ahead].all()
     assert (together <= alone).all()
     assert np.array_equal(together[alone <= UNPROVEN], alone[alone <= UNPROVEN])
