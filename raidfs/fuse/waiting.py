@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from types import SimpleNamespace, TracebackType
+from types import ModuleType, TracebackType
 
 import pyfuse3
 import trio
@@ -62,16 +62,16 @@ class Waiting:
 
 def wait_briefly(is_busy: Callable[[], bool]) -> None:
     """Have pyfuse3 wait as told above; `is_busy` tells whether a thread works for the mount."""
-    low = SimpleNamespace(
-        wait_readable=Waiting(is_busy).wait_readable,
-        current_task=trio.lowlevel.current_task,
-        current_trio_token=trio.lowlevel.current_trio_token,
-        notify_closing=trio.lowlevel.notify_closing,
-    )
-    vars(pyfuse3)["trio"] = SimpleNamespace(
-        Lock=Lock,
-        lowlevel=low,
-        open_nursery=trio.open_nursery,
-        from_thread=trio.from_thread,
-        ClosedResourceError=trio.ClosedResourceError,
-    )
+    low = _Replaced(trio.lowlevel, wait_readable=Waiting(is_busy).wait_readable)
+    vars(pyfuse3)["trio"] = _Replaced(trio, Lock=Lock, lowlevel=low)
+
+
+class _Replaced:
+    """A module with some of its names replaced; whatever else is asked for is its own."""
+
+    def __init__(self, module: ModuleType, **names: object) -> None:
+        self._module = module
+        vars(self).update(names)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._module, name)
