@@ -8,7 +8,9 @@ meta block names its payloads, and those that have blocks are followed by them:
 
 A data payload is a block of the array that may not be on the members yet; a parity payload completes its stripe; a
 flush payload names stripes that are on the members whole. The sequence ends at the first block that is no meta block
-with the next number. Not here: what follows for the members (`raidfs.replay.journal`).
+with the next number. But md always writes the block that it makes the oldest first, and numbers only count up: if there
+is none in its place, or there are higher numbers behind the end, then a meta block was damaged, or never landed, and
+what else it held is not known. Not here: what follows for the members (`raidfs.replay.journal`).
 
 Reference: `raid5-cache.c: r5l_load_log`, `r5c_recovery_flush_log`, `r5c_recovery_analyze_meta_block`; `md_p.h: struct
 r5l_meta_block`.
@@ -47,7 +49,7 @@ META_TABLE = Table(
 )
 """Head of a meta block; payload descriptors follow."""
 
-_MAGIC = 0x6433C509
+_MAGIC_BYTES = struct.pack("<I", 0x6433C509)
 _VERSION = 1
 _HEAD_SIZE = 32
 _CHECKSUM_AT = 4
@@ -55,6 +57,8 @@ _DATA, _PARITY, _FLUSH = 0, 1, 2
 _BLOCK_SECTORS = BLOCK // SECTOR
 _WINDOW = 1024
 """Blocks that are read and checked together."""
+_SEARCHED = 4 * _WINDOW
+"""Blocks behind the end that are searched for later entries; one entry has some 200 at most."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,8 @@ def read_journal(source: BlockSource, claim: MemberClaim) -> Iterator[Logged | J
         places = [(position + BLOCK * (1 + number)) % ring.size for number in range(n_blocks)]
         states = [ring.state(place, checksum) for place, checksum in zip(places, _checksums(payloads), strict=True)]
         if _Ring.WRONG in states:
-            is_last = isinstance(ring.meta(following, seq), JournalEnd)
-            if is_last and _Ring.LOST not in states:
+            end = ring.meta(following, seq)
+            if isinstance(end, JournalEnd) and not end.problem and _Ring.LOST not in states:
                 yield JournalEnd(is_torn=True)
                 return
             states = [_Ring.LOST] * n_blocks
@@ -229,23 +233,47 @@ class _Ring:
 
         Args:
             position: where it is to be.
-            seq: its number; None: any.
+            seq: its number; None: any, for it is the oldest.
         """
-        raw, checksum, is_lost = self._block(position)
-        if is_lost:
-            where = format_offset(self._data_offset + position)
+        where = format_offset(self._data_offset + position)
+        if self._block(position)[2]:
             return JournalEnd(problem=f"the block at {where} of the journal cannot be read")
+        found = self._meta_at(position)
+        if found is not None and seq in (None, found.number("seq")):
+            return found
+        if seq is None:
+            return JournalEnd(problem=f"the oldest entry should be at {where} of the journal, and is not there")
+        if found is not None:  # of an earlier round: nothing was written over it
+            return JournalEnd()
+        later = self._later(position, seq)
+        if later is None:
+            return JournalEnd()
+        there = format_offset(self._data_offset + later)
+        return JournalEnd(problem=f"no entry is at {where} of the journal, but later ones follow at {there}")
+
+    def _meta_at(self, position: int) -> Record | None:
+        """Return the meta block at a position, whatever its number; None: there is none."""
+        raw, checksum, is_lost = self._block(position)
+        if is_lost or not raw.startswith(_MAGIC_BYTES):
+            return None
         meta = META_TABLE.parse(raw)
         checksum ^= _checksum_of_checksum(raw[_CHECKSUM_AT : _CHECKSUM_AT + 4])
         is_meta = (
-            meta.number("magic") == _MAGIC
-            and meta.number("version") == _VERSION
+            meta.number("version") == _VERSION
             and meta.quantity("position") == position
-            and seq in (None, meta.number("seq"))
             and meta.number("checksum") == checksum
             and meta.number("meta_size") <= BLOCK
         )
-        return meta if is_meta else JournalEnd()
+        return meta if is_meta else None
+
+    def _later(self, position: int, seq: int) -> int | None:
+        """Return where the first meta block behind a position lies that has a higher number than `seq`."""
+        for number in range(1, min(_SEARCHED, self.n_blocks)):
+            at = (position + number * BLOCK) % self.size
+            found = self._meta_at(at)
+            if found is not None and found.number("seq") > seq:
+                return at
+        return None
 
     def state(self, position: int, checksum: int) -> int:
         """Say whether a block has a checksum."""

@@ -104,6 +104,7 @@ class Journaled:
         array.has_journal = True
         array.checkpoint()
         self.ring = Ring(array.array_uuid, n_blocks, head)
+        self.ring.log([])  # mdadm's `super1.c: write_empty_r5l_meta_block`
         self.cached: dict[int, set[int]] = {}
         self.pending: dict[int, dict[int, bytes]] = {}
 

@@ -45,6 +45,11 @@ def read(told: Ring, losses: Extents = Extents(), size: int | None = None, **cha
     return list(read_journal(source, claim(**{"journal_tail": told.tail * BLOCK, **changes})))
 
 
+def problem_of(end: Logged | JournalEnd) -> str:
+    assert isinstance(end, JournalEnd)
+    return end.problem
+
+
 def place(position: int) -> int:
     """Where a block of the ring lies on the device."""
     return START + position * BLOCK
@@ -78,8 +83,9 @@ def test_a_real_meta_block_is_recognised() -> None:
     source = PlacedSource(25165824, {at: block("journal-meta")})
     assert list(read_journal(source, taken)) == [JournalEnd(is_torn=True)]
     moved = replace(taken, journal_tail=taken.journal_tail - BLOCK)
-    assert list(read_journal(source, moved)) == [JournalEnd()]
-    assert list(read_journal(source, replace(taken, array_uuid=PLAIN.array_uuid))) == [JournalEnd()]
+    for other in (moved, replace(taken, array_uuid=PLAIN.array_uuid)):
+        (end,) = read_journal(source, other)
+        assert "the oldest entry should be at" in problem_of(end)
 
 
 @pytest.mark.golden
@@ -104,10 +110,47 @@ def test_real_journals(name: str, counts: dict[type, int]) -> None:
     assert all(each.place is not None for each in entries if isinstance(each, LoggedData))
 
 
-def test_a_ring_of_zeros_or_of_old_blocks_holds_nothing() -> None:
-    assert read(ring()) == [JournalEnd()]
-    assert read(ring([DATA], head=5), journal_tail=0) == [JournalEnd()]
-    assert read(ring([DATA], uuid=bytes(16))) == [JournalEnd()]
+def test_the_oldest_entry_is_always_there() -> None:
+    """md and mdadm write it first, an empty one if need be: a ring without it was damaged."""
+    for told, tail in ((ring(), 0), (ring([DATA], head=5), 0), (ring([DATA], uuid=bytes(16)), 0)):
+        (end,) = read(told, journal_tail=tail)
+        assert f"should be at {START} bytes (sector 128) of the journal, and is not there" in problem_of(end)
+
+
+def test_what_is_left_of_an_earlier_round_is_no_later_entry() -> None:
+    told = ring(*([[DATA]] * (SIZE // 2 + 3)))
+    told.tail = 0  # the ring went round: its first entries are newer than what lies behind them
+    assert len(read(told)) == 3 + 1
+
+
+@pytest.mark.parametrize("damaged", [0, 2, 4])
+def test_a_damaged_meta_block_hides_what_follows(damaged: int) -> None:
+    told = ring([DATA], [DATA, PARITY], [FLUSH], [DATA])
+    spoil(told, (0, 2, 5)[damaged // 2])
+    *entries, end = read(told)
+    assert len(entries) == (0, 1, 3)[damaged // 2]
+    assert problem_of(end)
+
+
+def test_several_damaged_meta_blocks_hide_what_follows() -> None:
+    told = ring([FLUSH], *([[DATA]] * 5))
+    for position in (1, 3, 5):
+        spoil(told, position)
+    *entries, end = read(told)
+    assert entries == [LoggedFlush((4096, 40960))]
+    no, at = START + BLOCK, START + 7 * BLOCK
+    assert (
+        f"no entry is at {no} bytes (sector {no // 512}) of the journal, but later ones follow at {at}"
+        in problem_of(end)
+    )
+
+
+def test_an_entry_whose_place_holds_an_earlier_one_was_never_written() -> None:
+    """Its writes and later ones were on their way together when the crash came; md acted upon none of them."""
+    told = ring(*([[FLUSH]] * (SIZE + 4)))
+    told.tail = 0
+    told.blocks[2] = ring([FLUSH], [FLUSH], [FLUSH]).blocks[2]
+    assert read(told) == [LoggedFlush((4096, 40960))] * 2 + [JournalEnd()]
 
 
 def test_numbers_count_up() -> None:
@@ -120,6 +163,7 @@ def test_numbers_count_up() -> None:
 
 @pytest.mark.parametrize("byte", [0, 3, 5, 8, 12, 16, 24, 40, 4095])
 def test_a_damaged_meta_block_is_none(byte: int) -> None:
+    """At the end it cannot be told from one that was on its way."""
     told = ring([FLUSH], [DATA])
     spoil(told, 1, byte)
     assert read(told) == [LoggedFlush((4096, 40960)), JournalEnd()]
