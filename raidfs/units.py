@@ -1,4 +1,4 @@
-"""Bytes in, bytes out: parsing and printing of sizes.
+"""Bytes in, bytes out: parsing and printing of sizes; and of times.
 
 Inside raidfs every quantity is in bytes. Sectors (512 bytes, always) exist only in the field tables of
 `raidfs.superblock` and in what is printed for users of mdadm.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from raidfs.errors import UsageError
 
@@ -43,6 +44,18 @@ def format_size(n_bytes: int) -> str:
         if abs(n_bytes) >= 1 << power:
             return f"{n_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + f" {unit}"
     return f"{n_bytes} bytes"
+
+
+def format_time(microseconds: int) -> str:
+    """Print a time since 1970 for people; superblocks may say any.
+
+    >>> format_time(1_600_000_000_000_000)
+    '2020-09-13 12:26:40 UTC'
+    """
+    try:
+        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:
+        return "no time"
 
 
 def format_numbers(numbers: Iterable[int]) -> str:

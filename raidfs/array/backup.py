@@ -6,6 +6,11 @@ from math import lcm
 
 from raidfs.array.description import ArrayDescription, Direction
 from raidfs.superblock.claim import BackupClaim, BackupPart, stored_uuids
+from raidfs.units import format_time
+
+_BEFORE, _AFTER = 2 * 3600, 600
+"""How long before and after the last superblock update a backup may have been written [seconds]; by clocks of one host,
+mdadm takes none that is further off (`Grow.c: Grow_restart`)."""
 
 
 def reason_for_none(description: ArrayDescription) -> str:
@@ -62,3 +67,28 @@ def parts_ahead(description: ArrayDescription, claim: BackupClaim) -> tuple[Back
         if start < stop
     ]
     return tuple(cut) or f"all of it lies behind the position ({position}), where the array has it"
+
+
+def misdated(description: ArrayDescription, claim: BackupClaim) -> str:
+    """Say why a backup is hardly of the moment of the crash, by its time, one clause; empty: it may be.
+
+    No more than a hint: the clocks of rescue systems are wrong.
+    """
+    last = description.updated // 1_000_000
+    if not last or last - _BEFORE <= claim.written <= last + _AFTER:
+        return ""
+    written, updated = format_time(claim.written * 1_000_000), format_time(description.updated)
+    return f"it was written at {written}, but the array last told its position at {updated}"
+
+
+def turn_of(description: ArrayDescription, parts: tuple[BackupPart, ...]) -> int:
+    """Return how far ahead of what lay in a part's place before the part itself lies [array bytes, signed]; 0: nothing.
+
+    A growing array has one part only. Else mdadm writes two of one length in turns, each over the one before the last
+    (`Grow.c: child_monitor`).
+    """
+    reshape = description.reshape
+    if reshape is None or reshape.after.n_data > reshape.before.n_data:
+        return 0
+    turn = 2 * max(part.length for part in parts)
+    return turn if reshape.direction is Direction.FORWARD else -turn

@@ -55,7 +55,7 @@ def choose_array(claimed: Sequence[Claimed], wanted: str | None) -> list[Claimed
             if is_called(group[0].claim.array_uuid, group[0].claim.array_name, wanted)
         }
         if not arrays:
-            there = ", ".join(sorted({each.claim.array_uuid for each in claimed}))
+            there = ", ".join(sorted({_called(each.claim) for each in claimed}))
             raise AssemblyError(f"no array here has the uuid or name {wanted!r}; there are: {there}")
     if len(arrays) > 1:
         choices = tuple(_choice(group) for group in arrays.values())
@@ -111,7 +111,11 @@ def is_called(uuid: str, name: str | None, wanted: str) -> bool:
 def _choice(group: Sequence[Claimed]) -> str:
     """Describe one array in one line."""
     claim = group[0].claim
-    name = f" {claim.array_name}" if claim.array_name else ""
     size = f", {format_size(claim.component_size)} each" if claim.component_size else ""
     paths = ", ".join(each.path for each in group)
-    return f"{claim.array_uuid}{name}: {level_title(claim.level)} of {claim.raid_disks} members{size}: {paths}"
+    return f"{_called(claim)}: {level_title(claim.level)} of {claim.raid_disks} members{size}: {paths}"
+
+
+def _called(claim: MemberClaim) -> str:
+    """Return uuid and name of an array, as far as it has one."""
+    return f"{claim.array_uuid} {claim.array_name}" if claim.array_name else claim.array_uuid

@@ -68,6 +68,8 @@ _N_PARITY = {Level.RAID4: 1, Level.RAID5: 1, Level.RAID6: 2}
 _FEWEST_DISKS = {Level.RAID4: 2, Level.RAID5: 2, Level.RAID6: 4, Level.RAID10: 2}
 _MOST_IN_Q = 255
 """Powers of 2 in GF(2^8)."""
+_PAGE = 4096
+"""The least page that Linux has [bytes]."""
 _WITHOUT_CHUNK = (Level.LINEAR, Level.RAID1)
 
 
@@ -135,6 +137,15 @@ class Shape:
                 f"raid_disks is {self.raid_disks}, too many for a {self.level.title}: its Q tells at most {_MOST_IN_Q} "
                 "data chunks apart"
             )
+
+    @property
+    def oddity(self) -> str:
+        """Why md could not run it, one clause; empty: it could (`raid5.c: setup_conf`, `raid10.c: setup_geo`)."""
+        is_striped = self.has_parity or self.level is Level.RAID10
+        chunk = self.chunk_size
+        if not is_striped or self.table is not None or (chunk % _PAGE == 0 and chunk & (chunk - 1) == 0):
+            return ""
+        return f"chunk_size is {chunk}, but of a {self.level.title} md only has powers of two from {_PAGE} on"
 
     def _check_table(self) -> None:
         """Refuse a table that is none, and what goes without one."""

@@ -111,6 +111,14 @@ class Against:
             text = f"{self.text.place(path)}: {what}: what lies beyond its end is lost"
             yield Finding(Severity.WARNING, member.path, text)
 
+    def unlike_md(self, declared: ArrayDescription) -> Iterator[Finding]:
+        """Yield a finding for each value that md has in no array."""
+        reshape = declared.reshape
+        shapes = ((declared.shape, ()), *(() if reshape is None else ((reshape.before, ("reshape", "before")),)))
+        for shape, at in shapes:
+            if shape.oddity:
+                yield self._finding((*at, "chunk_size"), shape.oddity)
+
     def _member(self, mine: Member, theirs: Member, at: Path) -> Iterator[Finding]:
         if theirs.state in _SILENT and mine.state != theirs.state:
             what = f"state is {mine.state.value!r}, but by its superblock {mine.path} {theirs.note}"

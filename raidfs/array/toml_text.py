@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -16,7 +15,7 @@ from raidfs.array import drawn
 from raidfs.array.description import ArrayDescription
 from raidfs.array.toml_fields import Entry, Rows, entries_of, word_of
 from raidfs.extents import Extents
-from raidfs.units import SECTOR, format_size
+from raidfs.units import SECTOR, format_size, format_time
 
 _HEAD = """\
 An array of members as raidfs understood it. Every command takes this file in place of superblocks:
@@ -113,7 +112,7 @@ def _pair(entry: Entry, held: Any) -> Iterator[str]:
         parts += [format_size(held)] if held >= 1024 else []
         remark = f"  # {', '.join(parts)}" if parts else ""
     elif entry.name == "updated":
-        remark = f"  # {_date(held)}"
+        remark = f"  # {format_time(held)}"
     yield f"{entry.key} = {text}{remark}"
 
 
@@ -126,14 +125,6 @@ def _ranges(key: str, ranges: Extents | drawn.Rows) -> Iterator[str]:
     yield f"{key} = ["
     yield from (f"    {each}," for each in lists)
     yield "]"
-
-
-def _date(microseconds: int) -> str:
-    """Return a time in words; superblocks may say any."""
-    try:
-        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds):%Y-%m-%d %H:%M:%S} UTC"
-    except OverflowError:
-        return "no time"
 
 
 def _scalar(value: int | str | bool | Enum) -> str:

@@ -8,8 +8,11 @@ was copied; nothing in it tells. So all of it that can be compared is compared:
 
 One page says by itself whether it was copied in time. What is found there, if it was not, is what its old place holds
 since; so a copy that differs from its old place was taken before that was overwritten. And a copy that is what the new
-place holds was moved there from where both come from. Such pages are likely. All others are the last resort: one that
-equals its old place says nothing, and neither do pages beside it, for in a real backup mdadm was overtaken half-way.
+place holds was moved there from where both come from. Such pages are likely, if the backup is of this moment and was
+written to its end: if its time agrees with the superblocks', if pages that hold something are the same here and there,
+and but for those that are filled, or are what the part before the last had in their place: mdadm writes two parts in
+turns over each other, and data and header are safe only when both are. All others are the last resort: one that equals
+its old place says nothing, and neither do pages beside it, for in a real backup mdadm was overtaken half-way.
 """
 
 from __future__ import annotations
@@ -22,12 +25,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.backup import parts_ahead, reason_for_none
+from raidfs.array.backup import misdated, parts_ahead, reason_for_none, turn_of
 from raidfs.array.description import ArrayDescription, State
 from raidfs.block import BlockSource, one_request
 from raidfs.cli.opening import Opened, Options
 from raidfs.cli.replaying import Replayed
 from raidfs.engine.health import Policy
+from raidfs.errors import EmptySource
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.geometry import zone_of
@@ -43,6 +47,8 @@ _PAGE = 4096
 """The kernel moves data in pages of this size [bytes]."""
 _PIECE = 64
 """A page that repeats its first bytes, this many, tells nothing."""
+_SUPPORT = 4
+"""Pages that must be the same in a backup and on the members before it is believed to be of this moment."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +57,26 @@ class _Compared:
 
     Attributes:
         differing: pages that differ from what the array serves.
+        equal: pages that hold something, and are what the array serves.
         likely: pages that were copied in time, as it seems, and that the array does not serve [array bytes].
     """
 
     differing: int
+    equal: int
     likely: Extents
 
 
 def open_backup(path: str, opened: Opened, options: Options, stack: ExitStack) -> None:
-    """Open the file that `--backup-file` names; `stack` closes it.
+    """Open the file that `--backup-file` names; `stack` closes it. An empty one holds nothing, which is said.
 
     Raises:
         SourceError: it cannot be opened, or does not answer.
     """
-    image = in_time(path, options.patience, partial(open_image, path))
+    try:
+        image = in_time(path, options.patience, partial(open_image, path))
+    except EmptySource:
+        opened.findings.append(_refused(path, "it has no bytes at all", is_named=True))
+        return
     stack.callback(image.close)
     opened.backups[path] = image
 
@@ -86,14 +98,24 @@ def with_backups(replayed: Replayed, opened: Opened, patience: float) -> Replaye
         parts = parts_ahead(description, claim)
         reason = parts if isinstance(parts, str) else ""
         if not isinstance(parts, str):
-            found = _compare(replayed, opened, source, parts, patience)
+            found = _compare(replayed, opened, source, parts, turn_of(description, claim.parts), patience)
             if not found.differing:
-                return _let_in(replayed, path, source, parts, found, findings)
+                doubt = misdated(description, claim)
+                if not doubt and found.equal < _SUPPORT:
+                    doubt = "hardly anything of it is on the members, too, so that nothing tells whether it is current"
+                likely = Extents() if doubt else found.likely
+                findings.append(_told(path, parts, likely, doubt))
+                return _let_in(replayed, path, source, parts, likely, findings)
             reason = f"it holds what was overwritten already: {found.differing} pages of 4 KiB differ from "
             reason += "what the members have there"
-        severity = Severity.WARNING if is_named else Severity.NOTE
-        findings.append(Finding(severity, path, f"{path}: the backup of the reshape is not used: {reason}"))
+        findings.append(_refused(path, reason, is_named=is_named))
     return replace(replayed, findings=(*replayed.findings, *findings))
+
+
+def _refused(path: str, reason: str, *, is_named: bool) -> Finding:
+    """Say why a backup is of no use; `is_named`: the user gave it."""
+    severity = Severity.WARNING if is_named else Severity.NOTE
+    return Finding(severity, path, f"{path}: the backup of the reshape is not used: {reason}")
 
 
 def _candidates(description: ArrayDescription, opened: Opened) -> Iterator[tuple[str, BlockSource, BackupClaim, bool]]:
@@ -114,15 +136,15 @@ def _candidates(description: ArrayDescription, opened: Opened) -> Iterator[tuple
 
 
 def _compare(
-    replayed: Replayed, opened: Opened, source: BlockSource, parts: tuple[BackupPart, ...], patience: float
+    replayed: Replayed, opened: Opened, source: BlockSource, parts: tuple[BackupPart, ...], turn: int, patience: float
 ) -> _Compared:
-    """Hold a backup against what the array has without it."""
+    """Hold a backup against what the array has without it; `turn`: how far on what is written over a part lies."""
     from raidfs.engine.array_source import ArraySource
 
     description = replayed.description
     new = Extents([(each.array_start, each.array_stop) for each in sections_of(description) if each.side is Side.AFTER])
     members = [(member, replayed.source_of(member, opened.members[member.path])) for member in description.sources]
-    differing, likely = 0, []
+    differing, equal, likely = 0, 0, []
     with ExitStack() as stack:
         policies = (Policy(), Policy(doubtful=True))
         served, guessed = (
@@ -134,15 +156,24 @@ def _compare(
             copy, is_copied = _read(source, at, stop - start)
             held, is_held = _read(served, start, stop - start)
             differing += bool((copy != held)[is_held & is_copied].any())
-            if not is_copied.all() or is_held.all():
+            if not is_copied.all() or _is_filled(copy):
+                continue
+            equal += bool(is_held.all())
+            if is_held.all() or _equals(served, start - turn, copy):
                 continue
             before = old.read(start, stop)
-            if before is not None and not np.array_equal(before, copy):
+            is_older = before is not None and not np.array_equal(before, copy)
+            if is_older or (new.contains(start, stop) and _equals(guessed, start, copy)):
                 likely.append((start, stop))
-            elif new.contains(start, stop) and not _is_filled(copy):
-                guess, is_there = _read(guessed, start, stop - start)
-                likely += [(start, stop)] if is_there.all() and np.array_equal(guess, copy) else []
-    return _Compared(differing, Extents(likely))
+    return _Compared(differing, equal, Extents(likely))
+
+
+def _equals(array: BlockSource, start: int, content: NDArray[np.uint8]) -> bool:
+    """Tell whether an array serves some content at [start, start + its length)."""
+    if not 0 <= start <= array.size - len(content):
+        return False
+    there, is_there = _read(array, start, len(content))
+    return bool(is_there.all()) and np.array_equal(there, content)
 
 
 def _pages(parts: tuple[BackupPart, ...]) -> Iterator[tuple[int, int, int]]:
@@ -192,25 +223,32 @@ def _is_filled(page: NDArray[np.uint8]) -> bool:
     return bool((pieces == pieces[:1]).all())
 
 
+def _told(path: str, parts: tuple[BackupPart, ...], likely: Extents, doubt: str) -> Finding:
+    """Say what a backup is good for."""
+    size = format_size(sum(part.length for part in parts))
+    text = f"{path}: the backup of the reshape holds {size} ahead of the position; "
+    if doubt:
+        text += f"{doubt}; all of it is doubtful, and used only where nothing else is left"
+        return Finding(Severity.WARNING, path, text)
+    text += f"{format_size(likely.total)} that the members do not have for sure were copied in time, as it seems"
+    text += ", and are unproven; the rest is used only where nothing else is left"
+    return Finding(Severity.NOTE, path, text)
+
+
 def _let_in(
     replayed: Replayed,
     path: str,
     source: BlockSource,
     parts: tuple[BackupPart, ...],
-    found: _Compared,
+    likely: Extents,
     findings: list[Finding],
 ) -> Replayed:
     """Make a backup a source of the array."""
     description = replayed.description
-    laid = lay_out(description, path, source, parts, found.likely)
+    laid = lay_out(description, path, source, parts, likely)
     sources = dict(replayed.sources)
     for member, each in zip(laid.members, laid.sources, strict=True):
         sources[member.path, member.role] = each
-    size = format_size(sum(part.length for part in parts))
-    text = f"{path}: the backup of the reshape holds {size} ahead of the position; "
-    text += f"{format_size(found.likely.total)} that the members do not have for sure were copied in time, as it seems"
-    text += ", and are unproven; the rest is used only where nothing else is left"
-    findings = [*findings, Finding(Severity.NOTE, path, text)]
     return replace(
         replayed,
         description=replace(description, members=(*description.members, *laid.members)),

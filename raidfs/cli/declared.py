@@ -217,6 +217,7 @@ def _hear_superblocks(
     Raises:
         BadArrayFile: the images are too short for it.
     """
+    yield from against.unlike_md(description)
     scratch = Opened(opened.images, opened.told)
     for source in opened.members.values():
         add_member(scratch, source, options)

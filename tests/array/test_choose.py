@@ -41,7 +41,7 @@ def test_it_is_chosen_by_uuid_or_name(wanted: str) -> None:
 def test_what_is_not_there_is_named_with_what_is(wanted: str) -> None:
     with pytest.raises(AssemblyError) as caught:
         choose_array(MINE, wanted)
-    assert str(caught.value) == f"no array here has the uuid or name {wanted!r}; there are: {UUID}"
+    assert str(caught.value) == f"no array here has the uuid or name {wanted!r}; there are: {UUID} host:data"
 
 
 def test_several_arrays_are_listed() -> None:

@@ -333,3 +333,13 @@ def test_any_edit_of_one_value(data: st.DataObject, kept: Callable[[str], Kept])
     content, told = read
     assert told or new in (old, f'"{old}"') or is_left_out or key in ("withheld", "position_source", "quiet")
     assert told or len(content) != len(array.truth) or content == array.truth or key == "withheld"
+
+
+def test_a_chunk_that_md_does_not_have_is_named_with_its_line(kept: Callable[[str], Kept]) -> None:
+    """Without superblocks, too, nothing else would tell that it was mistyped."""
+    text = re.sub(r"chunk_size = .*", 'chunk_size = "17K"', re.sub(r"^size = .*\n", "", kept("raid5").text, flags=re.M))
+    (line,) = (number for number, each in enumerate(text.splitlines(), 1) if each.startswith("chunk_size"))
+    found, refused = outcome(kept("raid5").edited(text))
+    assert found is not None, refused
+    odd = f"line {line}: chunk_size is 17408, but of a raid5 md only has powers of two from 4096 on; the file counts"
+    assert any(odd in message for _, message in found[1])

@@ -53,8 +53,15 @@ class Crash:
         return backup_file(self.array.array_uuid, self.parts)
 
 
-def crash(kind: str, seed: int, *, racy: bool = False) -> Crash:
-    """Crash a reshape within what was backed up, some writes in flight; racy: mdadm copied some of it too late."""
+def crash(kind: str, seed: int, *, racy: bool = False, holding: NDArray[np.bool_] | None = None) -> Crash:
+    """Crash a reshape within what was backed up, some writes in flight.
+
+    Args:
+        kind: of `RESHAPES`.
+        seed: of everything random.
+        racy: mdadm copied some of it too late.
+        holding: bool (array size,): which bytes are not zeros.
+    """
     random = Random(seed)
     before, after = RESHAPES[kind]
     backwards = kind == "shrink"
@@ -62,6 +69,8 @@ def crash(kind: str, seed: int, *, racy: bool = False) -> Crash:
     step = max(before.chunk, after.chunk) * after.data_disks
     size = min(before.capacity(COMPONENT), after.capacity(COMPONENT))
     data = random.randbytes(before.capacity(COMPONENT))
+    if holding is not None:
+        data = bytes(np.where(holding[: len(data)], np.frombuffer(data, np.uint8), 0).astype(np.uint8))
     array = write_array(before, COMPONENT, after=after, position=size if backwards else 0, data=data, seed=seed)
     array.advance({"grow": 0, "shrink": unit}.get(kind, 2 * unit))
     part = 4 * unit if kind in ("chunk", "six") else unit
@@ -256,6 +265,69 @@ def test_what_is_of_no_use_is_refused_and_changes_nothing(tmp_path: Path) -> Non
         assert f"the backup of the reshape is not used: {reason}" in told
         assert np.array_equal(seen.there, plain.there)
         assert np.array_equal(seen.content, plain.content)
+
+
+def test_a_file_without_a_byte_is_no_backup(tmp_path: Path) -> None:
+    paths = saved(crash("chunk", 0), tmp_path)
+    plain = read(paths)
+    (tmp_path / "backup").write_bytes(b"")
+    seen = read(paths, backup_file=str(tmp_path / "backup"))
+    assert seen.messages == [f"{tmp_path / 'backup'}: the backup of the reshape is not used: it has no bytes at all"]
+    assert np.array_equal(seen.there, plain.there)
+
+
+def served_besides(crashed: Crash, folder: Path, raw: bytes) -> tuple[Seen, NDArray[np.bool_]]:
+    """What is read with a backup, and which bytes are served that would not be without it."""
+    paths = saved(crashed, folder)
+    (folder / "backup").write_bytes(raw)
+    seen = read(paths, backup_file=str(folder / "backup"))
+    return seen, seen.there & ~read(paths).there
+
+
+@pytest.mark.parametrize("apart", [-3 * 3600, 3600, 86400 * 400])
+def test_a_backup_of_another_time_is_only_the_last_resort(apart: int, tmp_path: Path) -> None:
+    """mdadm takes one that is up to two hours older than the superblocks, or ten minutes younger."""
+    crashed = crash("chunk", 0)
+    late = backup_file(crashed.array.array_uuid, crashed.parts, mtime=1_600_000_000 + apart)
+    seen, besides = served_besides(crashed, tmp_path, late)
+    assert not besides.any()
+    assert "it was written at 20" in seen.messages[0]
+    assert "but the array last told its position at 2020-09-13" in seen.messages[0]
+    truth = np.frombuffer(crashed.array.truth, np.uint8)
+    members = [str(path) for path in sorted((tmp_path / "members").iterdir())]
+    plain = read(members, policy=DOUBTFUL)
+    helped = read(members, policy=DOUBTFUL, backup_file=str(tmp_path / "backup"))
+    assert not (plain.there & ~helped.there).any()
+    assert (helped.content != truth).sum() <= (plain.content != truth).sum()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("left", ["zeros", "the part before the last", "another part"])
+def test_a_backup_that_was_not_written_to_its_end_serves_nothing_wrong(left: str, seed: int, tmp_path: Path) -> None:
+    """Where its data did not land lies what was in the file before: what was written over."""
+    crashed = crash("chunk", seed)
+    truth = np.frombuffer(crashed.array.truth, np.uint8)
+    (start, first), (_, second) = crashed.parts
+    earlier = bytes(truth[start - len(first) - len(second) :][: len(first)]) if start >= 2 * len(first) else b""
+    old = {"zeros": b"", "the part before the last": earlier, "another part": bytes(truth[-len(first) :])}[left]
+    old = old.ljust(len(first), b"\0")
+    random = Random(seed)
+    torn = b"".join(
+        old[at : at + 4096] if random.random() < 0.5 else first[at : at + 4096] for at in range(0, len(first), 4096)
+    )
+    raw = backup_file(crashed.array.array_uuid, [(start, torn), (start + len(first), second)])
+    seen, _ = served_besides(crashed, tmp_path, raw)
+    assert np.array_equal(seen.content[seen.there], truth[seen.there])
+
+
+def test_a_backup_is_not_current_because_nothing_speaks_against_it(tmp_path: Path) -> None:
+    """All around is zeros."""
+    there = read(saved(crash("chunk", 0), tmp_path / "full")).there
+    crashed = crash("chunk", 0, holding=~there)
+    raw = backup_file(crashed.array.array_uuid, [(at, bytes(len(part))) for at, part in crashed.parts])
+    seen, besides = served_besides(crashed, tmp_path / "sparse", raw)
+    assert not besides.any()
+    assert "hardly anything of it is on the members, too" in seen.messages[0]
 
 
 def test_a_backup_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

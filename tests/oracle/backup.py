@@ -19,7 +19,7 @@ def checksum(covered: bytes) -> int:
 
 
 def header(
-    array_uuid: bytes, parts: Sequence[tuple[int, int]], starts: Sequence[int], mtime: int = 1_700_000_000
+    array_uuid: bytes, parts: Sequence[tuple[int, int]], starts: Sequence[int], mtime: int = 1_600_000_000
 ) -> bytes:
     """Write the header.
 
@@ -38,7 +38,7 @@ def header(
     return (whole + struct.pack("<I", checksum(whole) if more else 0)).ljust(SECTOR, b"\0")
 
 
-def backup_file(array_uuid: bytes, parts: Sequence[tuple[int, bytes]], mtime: int = 1_700_000_000) -> bytes:
+def backup_file(array_uuid: bytes, parts: Sequence[tuple[int, bytes]], mtime: int = 1_600_000_000) -> bytes:
     """Write a backup file; parts: (start on the array [bytes], content)."""
     starts = [AHEAD, AHEAD + len(parts[0][1])]
     head = header(array_uuid, [(start, len(content)) for start, content in parts], starts, mtime)
@@ -60,6 +60,6 @@ def put_on_member(image: bytearray, end: int, array_uuid: bytes, content: bytes,
     image[start : start + len(content)] = content
     image[end - 8 * SECTOR : end - 7 * SECTOR] = head
     if given_up:
-        head = header(array_uuid, [(0, 0)], [start], mtime=1_700_000_060)
+        head = header(array_uuid, [(0, 0)], [start], mtime=1_600_000_060)
         head = head[:72] + struct.pack("<Q", len(content) // SECTOR) + head[80:]
     image[start - 8 * SECTOR : start - 7 * SECTOR] = head
