@@ -114,7 +114,10 @@ class Against:
     def unlike_md(self, declared: ArrayDescription) -> Iterator[Finding]:
         """Yield a finding for each value that md has in no array."""
         reshape = declared.reshape
-        shapes = ((declared.shape, ()), *(() if reshape is None else ((reshape.before, ("reshape", "before")),)))
+        shapes = (
+            (declared.shape, ("shape",)),
+            *(() if reshape is None else ((reshape.before, ("reshape", "before")),)),
+        )
         for shape, at in shapes:
             if shape.oddity:
                 yield self._finding((*at, "chunk_size"), shape.oddity)
