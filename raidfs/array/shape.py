@@ -285,9 +285,10 @@ class Shape:
     def tells_even(self, known_sizes: Sequence[int]) -> bool:
         """Tell whether missing members of a RAID0 gave as much as the others, as it seems.
 
-        mdadm since 4.2 declares the layout if, and only if, members differ in whole chunks (`super1.c:
-        write_init_super1`), so one that is not declared speaks for a single zone; older ones never declared it. One
-        that is declared where all that are left are equal tells that the missing ones are not.
+        mdadm 4.2 declares the layout if, and only if, members differ in whole chunks, and later ones always do with
+        Linux 5.4 (`super1.c: write_init_super1`). So one that is not declared speaks for a single zone, although older
+        ones never declared it; one that is declared where all that are left are equal may tell that the missing ones
+        are not.
 
         Args:
             known_sizes: of the members that are there [bytes].

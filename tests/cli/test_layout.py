@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from raidfs.block import read_exact
@@ -15,6 +17,8 @@ from raidfs.extents import Extents
 from tests.evidence.test_structures import content
 from tests.oracle.copied import Written, write_copied
 from tests.oracle.places import ALTERNATE, ORIGINAL, Striped
+from tests.support.golden import Case, cases_here
+from tests.support.truth import truth
 
 CHUNK = 65536
 ROWS = 159
@@ -123,3 +127,16 @@ def test_a_layout_that_is_declared_may_be_said_again(tmp_path: Path) -> None:
         assert array.findings == ()
     with pytest.raises(UsageError, match="this raid0 has alternate"), open_array(paths, Options(layout="original")):
         pass
+
+
+@pytest.mark.parametrize("case", cases_here("s-r0", "s-r0-zones", "s-r0-zones-alt"), ids=lambda case: case.name)
+def test_what_a_missing_member_gave_is_not_guessed(case: Case) -> None:
+    """Real arrays, equal and unequal members: where others are gone, nobody knows where a zone ends."""
+    members, whole = [str(path) for path in case.members()], np.frombuffer(truth(case), np.uint8)
+    for n_missing in range(1, len(members)):
+        for gone in combinations(members, n_missing):
+            with open_array([path for path in members if path not in gone]) as array:
+                content, lost = read_exact(array.source, 0, min(array.source.size, len(whole)))
+            differ = np.frombuffer(content, np.uint8) != whole[: len(content)]
+            sectors = np.flatnonzero(differ.reshape(-1, 512).any(axis=1))
+            assert all(lost.contains(at * 512, at * 512 + 512) for at in sectors.tolist()), gone
