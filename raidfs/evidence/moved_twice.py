@@ -13,9 +13,9 @@ x is read from its new place and y from its old one, the place that they share i
 This needs no redundancy, so that it holds for RAID10 as well, and with members missing. It holds for an earlier run to
 *another* geometry, too: there y is what that one put in the old place of x.
 
-Behind the begin, x is y where the earlier run moved y from a place that it wrote over later only, if at all. It is a band
-that ends where the earlier run did, or before, and is as wide as the distance of x and y. It is looked for
-at places that lie ever further from where such bands begin or end, and all over the array.
+What was moved from an intact place is right in the first run, and y for x only from the second on. So the pages that
+tell form a band: it ends where the earlier run wrote over the last old place, and is as wide as x and y are apart. It is
+looked for at places that lie ever further from where such bands begin or end, and all over the array.
 
 Copies of a file are the same as well. So pages must be found at several distances, moved from several members, and what
 occurs elsewhere is no evidence.
@@ -23,14 +23,14 @@ occurs elsewhere is no evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription, Member, Reshape, State
+from raidfs.array.description import ArrayDescription, Reshape, State
 from raidfs.array.shape import Shape
 from raidfs.block import BlockSource
 from raidfs.errors import GeometryError, InconsistentDescription
@@ -44,7 +44,7 @@ from raidfs.geometry.reshape import sections_of, undecided_by_front
 
 _PAGES = 16
 """Neighbouring pages that are looked at together."""
-_SPREAD = 96
+_SPREAD = 48
 """Places that are looked at all over the array."""
 _ENOUGH = 8
 """Different contents in the stead of others that tell."""
@@ -54,6 +54,8 @@ _FEW = 4
 """Pages at one place that could be, at least."""
 _SEVERAL = 2
 """Distances between the pages, and members that they were moved from."""
+_EDGES = 2
+"""Places where the geometry changes, from the begin and from the end of the array, around which more are looked at."""
 _LEAST = 0.15
 """From one place to the next, from the begin on, it is further by this share at least."""
 _OTHERS = 3
@@ -109,8 +111,7 @@ class _Reading:
     def contents(self, pages: Numbers) -> Ids:
         """Number the contents of all copies of pages; uint64 (k, copies): 0 where it is unknown or tells nothing."""
         is_new = self.is_new(pages)
-        copies = max(len(side.places(pages[:1])[0][0]) for side in (self.old, self.new))
-        found = np.zeros((len(pages), copies), dtype=np.uint64)
+        found = np.zeros((len(pages), max(self.old.n_copies, self.new.n_copies)), dtype=np.uint64)
         for side, here in ((self.old, ~is_new), (self.new, is_new)):
             role, offset = side.places(pages[here])
             found[here, : role.shape[1]] = self._read(role.reshape(-1), offset.reshape(-1)).reshape(role.shape)
@@ -135,6 +136,26 @@ class _Reading:
                 varied[low // PAGE : -(-high // PAGE)] = False
             found[here] = np.where(varied, page_ids(sectors), 0)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """Pages at some places; (k,) each.
+
+    Attributes:
+        pages: [array bytes], ascending. number: at which of the places each is.
+        ids: uint64 (k, copies): what they hold, 0 where it is unknown or tells nothing.
+    """
+
+    pages: Numbers
+    number: Numbers
+    ids: Ids
+
+    def only(self, starts: Sequence[int]) -> _Looked:
+        """Return those at some places [array bytes]."""
+        first = np.flatnonzero(np.diff(self.number, prepend=-1))
+        here = np.isin(self.pages[first], starts)[np.cumsum(np.diff(self.number, prepend=-1) != 0) - 1]
+        return _Looked(self.pages[here], self.number[here], self.ids[here])
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +196,7 @@ class _Compared:
 
 
 def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]) -> str:
-    """Say that pages are read in the stead of others, as only a second run of a reshape leaves them; one sentence or ''.
+    """Say that pages are read in the stead of others, as a second run of a reshape leaves them, one sentence; or ''.
 
     Args:
         description: the array, with the front of its reshape.
@@ -188,15 +209,20 @@ def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]
     if reshape is None or not _is_comparable(description, reshape):
         return ""
     able = {role: image for role, image in images.items() if description.serving[role].state is State.IN_SYNC}
-    reading = _Reading(description, able, _side(description, reshape.before, "data_offset"), _after(description, reshape))
-    if _is_found(reading, reading.new, reshape.after):
+    reading = _Reading(
+        description, able, _side(description, reshape.before, "data_offset"), _after(description, reshape)
+    )
+    begun = _from_begin(reading, reshape)
+    looked = _look(reading, sorted({*begun, *_around_edges(reading, reshape)}))
+    if _compare(reading, reading.new, looked).proves():
         return (
             f"pages were moved from places that had been written over before (recorded position: {reshape.position}): "
             "an earlier run came so far and it was begun anew, which moves data twice, or the recorded position is "
             "wrong"
         )
+    looked = looked.only(begun)
     for shape, side in _others(description, reshape):
-        if _is_found(reading, side, shape):
+        if _compare(reading, side, looked).proves():
             return (
                 f"pages were moved from places that a reshape to another geometry ({shape}) had written over before: "
                 "an earlier run came so far and another reshape was begun over it, which moves data twice"
@@ -211,7 +237,9 @@ def _is_comparable(description: ArrayDescription, reshape: Reshape) -> bool:
     return (
         bool(moves)
         and not any(length % PAGE for length in (*(shape.chunk_size for shape in shapes), *moves))
-        and all(shape.has_parity or not zone_of(shape, description.component_size).table.region.any() for shape in shapes)
+        and all(
+            shape.has_parity or not zone_of(shape, description.component_size).table.region.any() for shape in shapes
+        )
     )
 
 
@@ -226,7 +254,10 @@ def _after(description: ArrayDescription, reshape: Reshape) -> Side:
 
 def _others(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[Shape, Side]]:
     """Yield the geometries to which an earlier reshape may have gone: with other members, its data moved or not."""
-    is_moved = any(member.new_data_offset != member.data_offset for member in description.serving.values())
+    # a reshape in place needs a backup, which there is none of for RAID10
+    may_stay = reshape.after.has_parity and any(
+        member.new_data_offset != member.data_offset for member in description.serving.values()
+    )
     around = range(max(1, reshape.after.raid_disks - _OTHERS), reshape.after.raid_disks + _OTHERS + 1)
     for raid_disks in around:
         if raid_disks in (reshape.before.raid_disks, reshape.after.raid_disks):
@@ -234,43 +265,37 @@ def _others(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[S
         try:
             shape = replace(reshape.after, raid_disks=raid_disks)
             sides = [_side(description, shape, "new_data_offset")]
-            sides += [_side(description, shape, "data_offset")] if is_moved else []
+            sides += [_side(description, shape, "data_offset")] if may_stay else []
         except (GeometryError, InconsistentDescription):
             continue  # there is no such array
         yield from ((shape, side) for side in sides)
 
 
-def _is_found(reading: _Reading, earlier: Side, shape: Shape) -> bool:
-    """Tell whether an earlier run to a geometry shows."""
-    compared = _compare(reading, earlier, _starts(reading, earlier, shape))
-    telling = compared.telling()
-    if not len(telling):
-        return False
-    return compared.proves()
-
-
-def _compare(reading: _Reading, earlier: Side, starts: Sequence[int]) -> _Compared:
-    """Compare the pages from some places on."""
-    size = reading.description.size
-    runs = [whole_pages(start, _PAGES, size) for start in starts]
+def _look(reading: _Reading, starts: Sequence[int]) -> _Looked:
+    """Look at the pages from some places on."""
+    runs = [whole_pages(start, _PAGES, reading.description.size) for start in starts]
     pages = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
     number = np.repeat(np.arange(len(runs)), [len(run) for run in runs])
+    return _Looked(pages, number, reading.contents(pages))
+
+
+def _compare(reading: _Reading, earlier: Side, looked: _Looked) -> _Compared:
+    """Compare pages with what an earlier run to a geometry put in their old places."""
+    pages, ids = looked.pages, looked.ids
     roles, others = goes_to(pages, reading.old, earlier)
     is_told = reading.is_sure(pages)[:, None] & reading.is_sure(others) & (others != pages[:, None])
-    ids, twins = reading.contents(pages), np.zeros((*others.shape, 1), dtype=np.uint64)
-    if is_told.any():
-        found = reading.contents(others[is_told])
-        twins = np.zeros((*others.shape, found.shape[1]), dtype=np.uint64)
-        twins[is_told] = found
+    is_told &= (ids != 0).any(axis=1)[:, None]
+    twins = np.zeros((*others.shape, ids.shape[1]), dtype=np.uint64)
+    twins[is_told] = reading.contents(others[is_told])
     often = _found_often(ids, pages, twins, others)
     alike = (ids[:, None, :, None] == twins[:, :, None, :]) & (ids != 0)[:, None, :, None]
     same = alike.any(axis=(2, 3))
-    is_seen = ((ids != 0).any(axis=1)[:, None] & (twins != 0).any(axis=2)).any(axis=1)
+    is_seen = (twins != 0).any(axis=(1, 2))
     once = ~np.isin(ids, often).any(axis=1)
     which = same.argmax(axis=1)
     at = np.arange(len(pages))
     return _Compared(
-        number=number,
+        number=looked.number,
         ids=ids.max(axis=1, initial=0),
         far=others[at, which] - pages,
         role=roles[at, which],
@@ -285,30 +310,47 @@ def _found_often(ids: Ids, pages: Numbers, twins: Ids, others: Numbers) -> Ids:
     where = np.concatenate((np.repeat(pages, ids.shape[1]), np.repeat(others, twins.shape[2])))
     pairs = np.unique(np.stack((held, where.astype(np.uint64))), axis=1)
     contents, times = np.unique(pairs[0], return_counts=True)
-    return contents[(times > 1 + others.shape[1]) & (contents != 0)]
+    found: Ids = contents[(times > 1 + others.shape[1]) & (contents != 0)]
+    return found
 
 
-def _starts(reading: _Reading, earlier: Side, shape: Shape) -> list[int]:
-    """Return the places that are looked at [array bytes], in order."""
-    description, reshape = reading.description, reading.description.reshape
-    assert reshape is not None
-    starts, _ = reading.bounds
-    size, step = description.size, max(reshape.before.chunk_size, shape.chunk_size, _PAGES * PAGE)
-    edges = {reshape.position, *starts.tolist()[:4], *starts.tolist()[-4:]}
-    edges |= {each for edge in tuple(edges) for each in _put_from(edge, reading, earlier, shape)}
-    found = {*range(0, size, max(_PAGES * PAGE, size // _SPREAD))}
-    for edge in edges:
-        found |= {edge + far for each in _growing(step, size, 2.0) for far in (-each, each - step)}
-    ratio = 1 + max(abs(1 - shape.raid_disks / reshape.before.raid_disks) / 2, _LEAST)
+def _from_begin(reading: _Reading, reshape: Reshape) -> list[int]:
+    """Return places ever further from where the reshape began, from its position, and all over the array."""
+    size, step = reading.description.size, _step(reshape)
+    found = {*range(0, size, max(_PAGES * PAGE, size // _SPREAD)), *_around(reshape.position, step, size)}
+    ratio = 1 + max(abs(1 - reshape.after.raid_disks / reshape.before.raid_disks) / 2, _LEAST)
     for far in _growing(step, size, ratio):
         found.add(far - step if reshape.direction.is_forward else size - far)
-    return sorted({at // PAGE * PAGE for at in found if 0 <= at < size})
+    return _within(found, size)
 
 
-def _put_from(edge: int, reading: _Reading, earlier: Side, shape: Shape) -> list[int]:
+def _around_edges(reading: _Reading, reshape: Reshape) -> list[int]:
+    """Return places ever further from where the geometry changes, and from what an earlier run would have put there."""
+    size, starts = reading.description.size, reading.bounds[0].tolist()
+    edges = {reshape.position, *starts[:_EDGES], *starts[-_EDGES:]}
+    edges |= {each for edge in tuple(edges) for each in _put_from(edge, reading, reshape.after)}
+    return _within({at for edge in edges for at in _around(edge, _step(reshape), size)}, size)
+
+
+def _step(reshape: Reshape) -> int:
+    return max(reshape.before.chunk_size, reshape.after.chunk_size, _PAGES * PAGE)
+
+
+def _around(edge: int, step: int, size: int) -> Iterator[int]:
+    """Yield places on both sides of one, ever further away."""
+    for far in _growing(step, size, 2.0):
+        yield edge - far
+        yield edge + far - step
+
+
+def _within(starts: Iterable[int], size: int) -> list[int]:
+    return sorted({start // PAGE * PAGE for start in starts if 0 <= start < size})
+
+
+def _put_from(edge: int, reading: _Reading, shape: Shape) -> list[int]:
     """Return the first and the last of the pages in whose old places pages around an edge are put."""
     around = edge // PAGE * PAGE + np.arange(-shape.raid_disks, shape.raid_disks + 1) * shape.chunk_size
-    found = come_from(around[around >= 0], reading.old, earlier)
+    found = come_from(around[around >= 0], reading.old, reading.new)
     return [int(found.min()), int(found.max())] if len(found) else []
 
 

@@ -51,6 +51,11 @@ class Side:
         is_data = known & (symbol >= 0) & (symbol < table.n_data) & (period >= 0) & (found < zone.array_stop)
         return np.where(is_data, found, NOTHING)
 
+    @property
+    def n_copies(self) -> int:
+        """How often each array byte lies in its own places."""
+        return int(self._columns.shape[2])
+
     @cached_property
     def _starts(self) -> Numbers:
         """`start` by number, also for roles that are in other geometries only."""
