@@ -13,8 +13,8 @@ x is read from its new place and y from its old one, the place that they share i
 This needs no redundancy, so that it holds for RAID10 as well, and with members missing. It holds for an earlier run to
 *another* geometry, too: there y is what that one put in the old place of x.
 
-What was moved from an intact place is right in the first run, and y for x only from the second on. So the pages that
-tell form a band: it ends where the earlier run wrote over the last old place, and is as wide as x and y are apart. It is
+Where the earlier run had moved y itself from a place that was intact still, y is found as y. So the pages that tell
+form a band: it ends where the earlier run wrote over the last old place, and is as wide as x and y are apart. It is
 looked for at places that lie ever further from where such bands begin or end, and all over the array.
 
 Copies of a file are the same as well. So pages must be found at several distances, moved from several members, and what
@@ -91,22 +91,26 @@ class _Reading:
         return undecided_by_front(self.description).union(self.description.reshape.disputed)
 
     def is_new(self, pages: Numbers) -> Flags:
-        """Tell which pages are read from their new places."""
+        """Tell which pages are read from their new places; where that is not known it is the old ones."""
         starts, new = self.bounds
-        found: Flags = new[np.searchsorted(starts, pages, side="right") - 1]
+        found: Flags = new[np.searchsorted(starts, pages, side="right") - 1] & self.is_decided(pages)
         return found
 
-    def is_sure(self, pages: Numbers) -> Flags:
-        """Tell of which pages the geometry is known, and that lie in the array."""
-        found = (pages >= 0) & (pages + PAGE <= self.description.size)
-        if self.undecided:
-            start, stop = self.undecided.array.T
-            span = np.searchsorted(start, pages, side="right") - 1
-            found &= ~((span >= 0) & (pages < stop[span]))
-        starts, _ = self.bounds
-        span = np.searchsorted(starts, pages, side="right")
-        following = np.append(starts, self.description.size)[np.minimum(span, len(starts))]
-        return found & (pages + PAGE <= following)
+    def is_decided(self, pages: Numbers) -> Flags:
+        """Tell of which pages the geometry is known."""
+        if not self.undecided:
+            return np.ones(pages.shape, dtype=np.bool_)
+        start, stop = self.undecided.array.T
+        span = np.searchsorted(start, pages, side="right") - 1
+        found: Flags = (span < 0) | (pages >= stop[span])
+        return found
+
+    def is_whole(self, pages: Numbers) -> Flags:
+        """Tell which pages lie in the array, and in one geometry."""
+        starts = self.bounds[0]
+        stops = np.append(starts[1:], self.description.size)
+        found: Flags = (pages >= 0) & (pages + PAGE <= stops[np.searchsorted(starts, pages, side="right") - 1])
+        return found
 
     def contents(self, pages: Numbers) -> Ids:
         """Number the contents of all copies of pages; uint64 (k, copies): 0 where it is unknown or tells nothing."""
@@ -283,7 +287,9 @@ def _compare(reading: _Reading, earlier: Side, looked: _Looked) -> _Compared:
     """Compare pages with what an earlier run to a geometry put in their old places."""
     pages, ids = looked.pages, looked.ids
     roles, others = goes_to(pages, reading.old, earlier)
-    is_told = reading.is_sure(pages)[:, None] & reading.is_sure(others) & (others != pages[:, None])
+    # where it is not known whether y was moved its old place holds y, or what was moved there; but never x
+    is_told = (reading.is_whole(pages) & reading.is_decided(pages))[:, None]
+    is_told = is_told & reading.is_whole(others) & (others != pages[:, None])
     is_told &= (ids != 0).any(axis=1)[:, None]
     twins = np.zeros((*others.shape, ids.shape[1]), dtype=np.uint64)
     twins[is_told] = reading.contents(others[is_told])
