@@ -20,7 +20,6 @@ from raidfs.errors import SourceError
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.restarted import written_too_far
-from raidfs.evidence.restarted_copies import copied_too_far
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
 
@@ -120,7 +119,7 @@ def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], o
 
     too_far = description.withheld
     with suppress(SourceError):  # a member that is gone tells nothing here, and is missed where it is needed
-        too_far = too_far or written_too_far(description, patient()) or copied_too_far(description, patient())
+        too_far = too_far or written_too_far(description, patient())
     description = find_front(replace(description, withheld=too_far), patient())
     with suppress(SourceError):
         return replace(description, withheld=description.withheld or moved_twice(description, patient()))

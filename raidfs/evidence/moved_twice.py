@@ -1,65 +1,206 @@
-"""Whether a reshape was begun anew over rows that it may well have come to; see `raidfs.evidence.restarted`.
+"""Whether a reshape was begun anew over what an earlier run had moved: pages in the stead of which others are read.
 
-Pages are moved from old places, which are overwritten later. A second run finds at some of these what the first one put
-there, moves that in their stead, and leaves it where it is:
+A reshape writes over old places, as it comes to them. Let y be the page that it puts where page x lay in the old
+geometry. A second run from the begin finds y there, takes it for x, and moves it to the new place of x:
 
-    |..... new place of x .....|== recorded ==|..... old place of x: holds y now .....|## to here the first run came ##|
-                y  <----------- the second run took it for x ------------'
+    old place of x = new place of y   |  y: the earlier run was here
+    new place of x                    |  y: the second run took it for x
+    new place of y, or its old one    |  y, unless these were taken for something else in turn
 
-So whoever holds the same at a page's new place and at its old one, although that was overwritten, was moved twice. In
-one run that is chance: what is found there is another page. A few rows are compared, all over those before the recorded
-position, and where the old places lie in rows beyond it that are proven to be written. What occurs in further places is
-no evidence.
+So as the array is read, x and y are the same; also where the second run did not come to, as what it finds there in the
+old place of x is y. In one run they are two pages, whether both are read from new places or both from old ones. (Where
+x is read from its new place and y from its old one, the place that they share is still as it was: that tells nothing.)
+This needs no redundancy, so that it holds for RAID10 as well, and with members missing. It holds for an earlier run to
+*another* geometry, too: there y is what that one put in the old place of x.
+
+Where the earlier run had moved y itself from a place that was intact still, y is found as y. So the pages that tell
+form a band: it ends where the earlier run wrote over the last old place, and is as wide as x and y are apart. It is
+looked for at places that lie ever further from where such bands begin or end, and all over the array.
+
+Copies of a file are the same as well. So pages must be found at several distances, moved from several members, and what
+occurs elsewhere is no evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription, Reshape
+from raidfs.array.description import ArrayDescription, Reshape, State
+from raidfs.array.shape import Shape
 from raidfs.block import BlockSource
-from raidfs.evidence.cells import Flags, Ids
-from raidfs.evidence.survey import NOWHERE, Surveyor
-from raidfs.evidence.window import PAGE, Numbers, Window, window_of
+from raidfs.errors import GeometryError, InconsistentDescription
+from raidfs.evidence.cells import SECTORS, Flags, Ids, page_ids, sector_ids
+from raidfs.evidence.moves import Side, come_from, goes_to, whole_pages
+from raidfs.evidence.window import PAGE, Numbers
 from raidfs.extents import Extents
+from raidfs.geometry.geometry import zone_of
+from raidfs.geometry.reshape import Side as Place
+from raidfs.geometry.reshape import sections_of, undecided_by_front
 
-_PROBED = 32
-"""Rows that are looked at together."""
-_SPREAD = 32
-"""Places that are looked at all over the rows before the recorded position, and as many for rows beyond it."""
-_SAMPLED = 1 << 12
-"""Rows beyond the recorded position of which it is asked where their old content went."""
+_PAGES = 16
+"""Neighbouring pages that are looked at together."""
+_SPREAD = 48
+"""Places that are looked at all over the array."""
 _ENOUGH = 8
-"""Different contents at one place that are held twice, as are `_SHARE` of all there that could be."""
+"""Different contents in the stead of others that tell."""
 _SHARE = 0.75
-_OFTEN = 2
-"""Times that a content occurs where one page was put in the place of another."""
+"""Of the pages at one place that could be in the stead of others so many are."""
+_FEW = 4
+"""Pages at one place that could be, at least."""
+_SEVERAL = 2
+"""Distances between the pages, and members that they were moved from."""
+_EDGES = 2
+"""Places where the geometry changes, from the begin and from the end of the array, around which more are looked at."""
+_LEAST = 0.15
+"""From one place to the next, from the begin on, it is further by this share at least."""
+_OTHERS = 3
+"""Other geometries have as many members more or fewer."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Place:
-    """Neighbouring rows.
+class _Reading:
+    """The array as it is read.
 
     Attributes:
-        ids: uint64 (k,): what their pages hold that have their old places in rows that are written.
-        moved: bool (k,): the old place holds the same.
+        description: the array, with the front of its reshape.
+        images: by role, of the members that count.
+        old, new: its geometries.
     """
 
-    ids: Ids
-    moved: Flags
+    description: ArrayDescription
+    images: Mapping[int, BlockSource]
+    old: Side
+    new: Side
 
-    def tells(self, often: Ids) -> bool:
-        """Tell whether pages were moved twice here; `often`: contents that are no evidence."""
-        once = ~np.isin(self.ids, often)
-        found = self.ids[once & self.moved]
-        return len(np.unique(found)) >= _ENOUGH and len(found) >= _SHARE * int(once.sum())
+    @cached_property
+    def bounds(self) -> tuple[Numbers, Flags]:
+        """Where sections begin, and whether each is on the new side."""
+        sections = sections_of(self.description)
+        starts = np.array([section.array_start for section in sections], dtype=np.int64)
+        return starts, np.array([section.side is Place.AFTER for section in sections], dtype=np.bool_)
+
+    @cached_property
+    def undecided(self) -> Extents:
+        """Where it is not known which geometry holds [array bytes]."""
+        assert self.description.reshape is not None
+        return undecided_by_front(self.description).union(self.description.reshape.disputed)
+
+    def is_new(self, pages: Numbers) -> Flags:
+        """Tell which pages are read from their new places; where that is not known it is the old ones."""
+        starts, new = self.bounds
+        found: Flags = new[np.searchsorted(starts, pages, side="right") - 1] & self.is_decided(pages)
+        return found
+
+    def is_decided(self, pages: Numbers) -> Flags:
+        """Tell of which pages the geometry is known."""
+        if not self.undecided:
+            return np.ones(pages.shape, dtype=np.bool_)
+        start, stop = self.undecided.array.T
+        span = np.searchsorted(start, pages, side="right") - 1
+        found: Flags = (span < 0) | (pages >= stop[span])
+        return found
+
+    def is_whole(self, pages: Numbers) -> Flags:
+        """Tell which pages lie in the array, and in one geometry."""
+        starts = self.bounds[0]
+        stops = np.append(starts[1:], self.description.size)
+        found: Flags = (pages >= 0) & (pages + PAGE <= stops[np.searchsorted(starts, pages, side="right") - 1])
+        return found
+
+    def contents(self, pages: Numbers) -> Ids:
+        """Number the contents of all copies of pages; uint64 (k, copies): 0 where it is unknown or tells nothing."""
+        is_new = self.is_new(pages)
+        found = np.zeros((len(pages), max(self.old.n_copies, self.new.n_copies)), dtype=np.uint64)
+        for side, here in ((self.old, ~is_new), (self.new, is_new)):
+            role, offset = side.places(pages[here])
+            found[here, : role.shape[1]] = self._read(role.reshape(-1), offset.reshape(-1)).reshape(role.shape)
+        return found
+
+    def _read(self, role: Numbers, offset: Numbers) -> Ids:
+        found = np.zeros(len(role), dtype=np.uint64)
+        for each in np.unique(role).tolist():
+            image = self.images.get(each)
+            if image is None:
+                continue
+            here = np.flatnonzero((role == each) & (offset >= 0) & (offset + PAGE <= image.size))
+            here = here[np.argsort(offset[here], kind="stable")]
+            data = np.zeros((len(here), PAGE), dtype=np.uint8)
+            first = np.flatnonzero(np.diff(offset[here], prepend=-PAGE - 1) != PAGE)
+            length = np.diff(first, append=len(here)) * PAGE
+            requests = np.stack((offset[here[first]], length, first * PAGE), axis=1)
+            lost = image.read_into(requests.astype(np.int64), data.reshape(-1))
+            sectors: NDArray[np.uint64] = sector_ids(data).reshape(-1, SECTORS)
+            varied = (sectors != sectors[:, :1]).any(axis=1)  # else a page repeats one sector
+            for low, high in lost:
+                varied[low // PAGE : -(-high // PAGE)] = False
+            found[here] = np.where(varied, page_ids(sectors), 0)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """Pages at some places; (k,) each.
+
+    Attributes:
+        pages: [array bytes], ascending. number: at which of the places each is.
+        ids: uint64 (k, copies): what they hold, 0 where it is unknown or tells nothing.
+    """
+
+    pages: Numbers
+    number: Numbers
+    ids: Ids
+
+    def only(self, starts: Sequence[int]) -> _Looked:
+        """Return those at some places [array bytes]."""
+        first = np.flatnonzero(np.diff(self.number, prepend=-1))
+        here = np.isin(self.pages[first], starts)[np.cumsum(np.diff(self.number, prepend=-1) != 0) - 1]
+        return _Looked(self.pages[here], self.number[here], self.ids[here])
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Pages x, and the pages y that an earlier run put in their old places; (k,) each, (k, copies) in `twin`.
+
+    Attributes:
+        number: at which of the places that are looked at it is.
+        ids: what it holds.
+        far: how far y lies from x, where both are the same.
+        role: of the old place of x.
+        is_told: it could be compared.
+        is_twin: it is the same as y.
+    """
+
+    number: Numbers
+    ids: Ids
+    far: Numbers
+    role: Numbers
+    is_told: Flags
+    is_twin: Flags
+
+    def telling(self) -> Numbers:
+        """Return the numbers of places where most pages are in the stead of others."""
+        n = int(self.number.max(initial=-1)) + 1
+        told = np.bincount(self.number[self.is_told], minlength=n)
+        twins = np.bincount(self.number[self.is_twin], minlength=n)
+        return np.flatnonzero((told >= _FEW) & (twins >= _SHARE * told))
+
+    def proves(self) -> bool:
+        """Tell whether enough pages are in the stead of others."""
+        found = self.is_twin & np.isin(self.number, self.telling())
+        return (
+            len(np.unique(self.ids[found])) >= _ENOUGH
+            and len(np.unique(self.far[found])) >= _SEVERAL
+            and len(np.unique(self.role[found])) >= _SEVERAL
+        )
 
 
 def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]) -> str:
-    """Say that pages before the recorded position of a reshape were moved from overwritten places, one sentence; or ''.
+    """Say that pages are read in the stead of others, as a second run of a reshape leaves them, one sentence; or ''.
 
     Args:
         description: the array, with the front of its reshape.
@@ -68,78 +209,160 @@ def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]
     Raises:
         SourceError: a member is gone.
     """
-    window, reshape = window_of(description), description.reshape
-    if window is None or reshape is None:
+    reshape = description.reshape
+    if reshape is None or not _is_comparable(description, reshape):
         return ""
-    behind = _behind(window, reshape)
-    beyond = reshape.front.written if reshape.front is not None else Extents()
-    written = beyond.union(Extents.span(behind.start * PAGE, behind.stop * PAGE))
-    surveyor = Surveyor(window, images)
-    rows = (range(start, min(start + _PROBED, behind.stop)) for start in _starts(window, behind, beyond))
-    places = [_compare(window, surveyor, written, each) for each in rows]
-    if not places:
-        return ""
-    contents, times = np.unique(np.concatenate([place.ids for place in places]), return_counts=True)
-    if not any(place.tells(contents[times > _OFTEN]) for place in places):
-        return ""
+    able = {role: image for role, image in images.items() if description.serving[role].state is State.IN_SYNC}
+    reading = _Reading(
+        description, able, _side(description, reshape.before, "data_offset"), _after(description, reshape)
+    )
+    begun = _from_begin(reading, reshape)
+    looked = _look(reading, sorted({*begun, *_around_edges(reading, reshape)}))
+    if _compare(reading, reading.new, looked).proves():
+        return (
+            f"pages were moved from places that had been written over before (recorded position: {reshape.position}): "
+            "an earlier run came so far and it was begun anew, which moves data twice, or the recorded position is "
+            "wrong"
+        )
+    looked = looked.only(begun)
+    for shape, side in _others(description, reshape):
+        if _compare(reading, side, looked).proves():
+            return (
+                f"pages were moved from places that a reshape to another geometry ({shape}) had written over before: "
+                "an earlier run came so far and another reshape was begun over it, which moves data twice"
+            )
+    return ""
+
+
+def _is_comparable(description: ArrayDescription, reshape: Reshape) -> bool:
+    """Tell whether all is in whole pages, and nothing but near or offset copies."""
+    shapes = (reshape.before, reshape.after)
+    moves = [member.new_data_offset - member.data_offset for member in description.serving.values()]
     return (
-        f"pages before the recorded position ({reshape.position}) are what their old places hold since these were "
-        "written over: an earlier run came so far and it was begun anew, which moves data twice, or the recorded "
-        "position is wrong"
+        bool(moves)
+        and not any(length % PAGE for length in (*(shape.chunk_size for shape in shapes), *moves))
+        and all(
+            shape.has_parity or not zone_of(shape, description.component_size).table.region.any() for shape in shapes
+        )
     )
 
 
-def _behind(window: Window, reshape: Reshape) -> range:
-    """Return the rows that were written as a whole before the position was recorded."""
-    chunk = window.after.chunk
-    stripe = reshape.after.n_data * chunk * PAGE
-    if window.forward:
-        return range(min(reshape.position // stripe * chunk, window.after.n_rows))
-    return range(min(-(-reshape.position // stripe) * chunk, window.after.n_rows), window.after.n_rows)
+def _side(description: ArrayDescription, shape: Shape, offset: str) -> Side:
+    starts = {role: int(getattr(member, offset)) for role, member in description.serving.items()}
+    return Side(zone_of(shape, description.component_size), starts)
 
 
-def _starts(window: Window, behind: range, beyond: Extents) -> list[int]:
-    """Return the rows from which on some are looked at, in order."""
-    went = np.unique(_went_to(window, beyond))
-    went = np.unique(went[(went >= behind.start) & (went < behind.stop)] - behind.start) // _PROBED
-    numbers = {*_some(np.arange(-(-len(behind) // _PROBED), dtype=np.int64)), *_some(np.unique(went))}
-    return [behind.start + number * _PROBED for number in sorted(numbers)]
+def _after(description: ArrayDescription, reshape: Reshape) -> Side:
+    return _side(description, reshape.after, "new_data_offset")
 
 
-def _some(numbers: Numbers, most: int = _SPREAD) -> Iterator[int]:
-    """Yield some of the numbers, all over them."""
-    which = np.linspace(0, len(numbers) - 1, min(most, len(numbers))).astype(np.int64)
-    yield from numbers[which].tolist()
+def _others(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[Shape, Side]]:
+    """Yield the geometries to which an earlier reshape may have gone: with other members, its data moved or not."""
+    # a reshape in place needs a backup, which there is none of for RAID10
+    may_stay = reshape.after.has_parity and any(
+        member.new_data_offset != member.data_offset for member in description.serving.values()
+    )
+    around = range(max(1, reshape.after.raid_disks - _OTHERS), reshape.after.raid_disks + _OTHERS + 1)
+    for raid_disks in around:
+        if raid_disks in (reshape.before.raid_disks, reshape.after.raid_disks):
+            continue
+        try:
+            shape = replace(reshape.after, raid_disks=raid_disks)
+            sides = [_side(description, shape, "new_data_offset")]
+            sides += [_side(description, shape, "data_offset")] if may_stay else []
+        except (GeometryError, InconsistentDescription):
+            continue  # there is no such array
+        yield from ((shape, side) for side in sides)
 
 
-def _went_to(window: Window, beyond: Extents) -> Numbers:
-    """Return the rows to which went what some rows held in the old geometry."""
-    spans = [np.arange(start // PAGE, stop // PAGE, dtype=np.int64) for start, stop in beyond]
-    rows = np.array([*_some(np.concatenate(spans), _SAMPLED)] if spans else [], dtype=np.int64)
-    pages = [window.before.page_of(role, rows + window.shift[role]) for role in window.old_roles]
-    page = np.concatenate(pages) if pages else rows
-    return window.after.cell_of(page[(page >= 0) & (page < window.n_pages)])[1]
+def _look(reading: _Reading, starts: Sequence[int]) -> _Looked:
+    """Look at the pages from some places on."""
+    runs = [whole_pages(start, _PAGES, reading.description.size) for start in starts]
+    pages = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
+    number = np.repeat(np.arange(len(runs)), [len(run) for run in runs])
+    return _Looked(pages, number, reading.contents(pages))
 
 
-def _compare(window: Window, surveyor: Surveyor, written: Extents, rows: range) -> _Place:
-    """Compare pages with what lies at their old places, where that was written over."""
-    survey = surveyor.survey(rows.start, rows.stop)
-    there = survey.old_place != NOWHERE
-    role = np.full(there.shape, -1, dtype=np.int64)
-    role[there] = window.old_cell(survey.new_page[there])[0]
-    # within a row two data pages are often equal, such as those of a form
-    there &= survey.old_place != survey.rows[:, None]
-    # what a member holds that is not in the new geometry is never written over
-    there &= np.isin(role, window.old_roles) & survey.known & survey.varied
-    there[there] = _are_in(written, survey.old_place[there])
-    return _Place(survey.ids[there], survey.ids[there] == survey.at_old_place[there])
+def _compare(reading: _Reading, earlier: Side, looked: _Looked) -> _Compared:
+    """Compare pages with what an earlier run to a geometry put in their old places."""
+    pages, ids = looked.pages, looked.ids
+    roles, others = goes_to(pages, reading.old, earlier)
+    # where it is not known whether y was moved its old place holds y, or what was moved there; but never x
+    is_told = (reading.is_whole(pages) & reading.is_decided(pages))[:, None]
+    is_told = is_told & reading.is_whole(others) & (others != pages[:, None])
+    is_told &= (ids != 0).any(axis=1)[:, None]
+    twins = np.zeros((*others.shape, ids.shape[1]), dtype=np.uint64)
+    twins[is_told] = reading.contents(others[is_told])
+    often = _found_often(ids, pages, twins, others)
+    alike = (ids[:, None, :, None] == twins[:, :, None, :]) & (ids != 0)[:, None, :, None]
+    same = alike.any(axis=(2, 3))
+    is_seen = (twins != 0).any(axis=(1, 2))
+    once = ~np.isin(ids, often).any(axis=1)
+    which = same.argmax(axis=1)
+    at = np.arange(len(pages))
+    return _Compared(
+        number=looked.number,
+        ids=ids.max(axis=1, initial=0),
+        far=others[at, which] - pages,
+        role=roles[at, which],
+        is_told=is_seen & once,
+        is_twin=same.any(axis=1) & is_seen & once,
+    )
 
 
-def _are_in(written: Extents, rows: Numbers) -> Flags:
-    """Tell which rows are written."""
-    if not written:
-        return np.zeros(len(rows), dtype=np.bool_)
-    start, stop = written.array[:, 0], written.array[:, 1]
-    span = np.searchsorted(start, rows * PAGE, side="right") - 1
-    found: Flags = (span >= 0) & (rows * PAGE < stop[span])
+def _found_often(ids: Ids, pages: Numbers, twins: Ids, others: Numbers) -> Ids:
+    """Return contents that lie in more pages than where one is in the stead of others."""
+    held = np.concatenate((ids.reshape(-1), twins.reshape(-1)))
+    where = np.concatenate((np.repeat(pages, ids.shape[1]), np.repeat(others, twins.shape[2])))
+    pairs = np.unique(np.stack((held, where.astype(np.uint64))), axis=1)
+    contents, times = np.unique(pairs[0], return_counts=True)
+    found: Ids = contents[(times > 1 + others.shape[1]) & (contents != 0)]
     return found
+
+
+def _from_begin(reading: _Reading, reshape: Reshape) -> list[int]:
+    """Return places ever further from where the reshape began, from its position, and all over the array."""
+    size, step = reading.description.size, _step(reshape)
+    found = {*range(0, size, max(_PAGES * PAGE, size // _SPREAD)), *_around(reshape.position, step, size)}
+    ratio = 1 + max(abs(1 - reshape.after.raid_disks / reshape.before.raid_disks) / 2, _LEAST)
+    for far in _growing(step, size, ratio):
+        found.add(far - step if reshape.direction.is_forward else size - far)
+    return _within(found, size)
+
+
+def _around_edges(reading: _Reading, reshape: Reshape) -> list[int]:
+    """Return places ever further from where the geometry changes, and from what an earlier run would have put there."""
+    size, starts = reading.description.size, reading.bounds[0].tolist()
+    edges = {reshape.position, *starts[:_EDGES], *starts[-_EDGES:]}
+    edges |= {each for edge in tuple(edges) for each in _put_from(edge, reading, reshape.after)}
+    return _within({at for edge in edges for at in _around(edge, _step(reshape), size)}, size)
+
+
+def _step(reshape: Reshape) -> int:
+    return max(reshape.before.chunk_size, reshape.after.chunk_size, _PAGES * PAGE)
+
+
+def _around(edge: int, step: int, size: int) -> Iterator[int]:
+    """Yield places on both sides of one, ever further away."""
+    for far in _growing(step, size, 2.0):
+        yield edge - far
+        yield edge + far - step
+
+
+def _within(starts: Iterable[int], size: int) -> list[int]:
+    return sorted({start // PAGE * PAGE for start in starts if 0 <= start < size})
+
+
+def _put_from(edge: int, reading: _Reading, shape: Shape) -> list[int]:
+    """Return the first and the last of the pages in whose old places pages around an edge are put."""
+    around = edge // PAGE * PAGE + np.arange(-shape.raid_disks, shape.raid_disks + 1) * shape.chunk_size
+    found = come_from(around[around >= 0], reading.old, reading.new)
+    return [int(found.min()), int(found.max())] if len(found) else []
+
+
+def _growing(first: int, stop: int, ratio: float) -> Iterator[int]:
+    """Yield distances, ever greater."""
+    distance = float(first)
+    while distance < stop:
+        yield int(distance)
+        distance = max(distance * ratio, distance + first / 2)

@@ -10,93 +10,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raidfs.block import read_exact
-from raidfs.cli.session import open_array
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.restarted import written_too_far
 from tests.oracle.layouts import Geometry
-from tests.oracle.member import OLD
 from tests.oracle.writer import Simulation
 from tests.support.crashes import reshaping_arrays
+from tests.support.restarts import COMPONENT, K, Kind, begun, part, run_again, run_another, served
 from tests.support.simulated import describe, images_of, memory_sources
 from tests.support.storms import storms
 
-K = 1 << 10
-COMPONENT = 8 << 20
-START, ROOM = 4 << 20, 1 << 20
 KINDS = {
-    "grown": (Geometry(5, 2, 3, 16 * K), Geometry(5, 2, 4, 16 * K)),
-    "shrunk": (Geometry(5, 2, 4, 16 * K), Geometry(5, 2, 3, 16 * K)),
-    "raid6": (Geometry(6, 2, 5, 16 * K), Geometry(6, 2, 6, 16 * K)),
-    "two more": (Geometry(5, 2, 3, 16 * K), Geometry(5, 2, 5, 16 * K)),
+    "grown": Kind(Geometry(5, 2, 3, 16 * K), Geometry(5, 2, 4, 16 * K)),
+    "shrunk": Kind(Geometry(5, 2, 4, 16 * K), Geometry(5, 2, 3, 16 * K)),
+    "raid6": Kind(Geometry(6, 2, 5, 16 * K), Geometry(6, 2, 6, 16 * K)),
+    "two more": Kind(Geometry(5, 2, 3, 16 * K), Geometry(5, 2, 5, 16 * K)),
 }
-
-
-def begun(kind: str, first: float, content: bytes | None = None) -> Simulation:
-    """An array whose reshape came to a part of the way."""
-    before, after = KINDS[kind]
-    roles = range(max(before.raid_disks, after.raid_disks))
-    moved = START + (ROOM if after.raid_disks < before.raid_disks else -ROOM)
-    data = random.Random(kind).randbytes(before.capacity(COMPONENT)) if content is None else content
-    array = Simulation(
-        before,
-        COMPONENT,
-        data_offsets=[START] * before.raid_disks,
-        size_of_device=START + ROOM + COMPONENT + (1 << 20),
-        data=data,
-        seed=1,
-    )
-    array.start_reshape(after, [moved for _ in roles])
-    array.advance(part(array, first))
-    return array
-
-
-def part(array: Simulation, share: float) -> int:
-    """A position that far on the way."""
-    assert array.after is not None
-    step = array.after.stripe_size
-    there = int(array.size * share) // step * step
-    return array.size // step * step - there if array.backwards else there
-
-
-def run_again(array: Simulation, share: float) -> None:
-    """The same reshape from its begin: it takes all members' bytes for those of the old geometry."""
-    assert array.after is not None
-    old = array.geometry
-    physical = bytearray()
-    for row in range(array.used_size // old.chunk):
-        stripe = old.stripe(row)
-        for role in stripe.data:
-            member = array.roles[role]
-            at = member.data_offset + row * old.chunk
-            physical += member.image[at : at + old.chunk]
-    position = part(array, share)
-    low, high = (position, array.size) if array.backwards else (0, position)
-    array.content[OLD][low:high] = physical[low:high]  # it is moved from here
-    array.position = part(array, 0.0)
-    array.advance(position)
-
-
-def wrong_and_withheld(array: Simulation, truth: bytes, folder: Path) -> tuple[int, int, str]:
-    """Bytes that are served wrong, bytes that are not served, and what is said."""
-    with open_array([str(path) for path in array.save(folder)]) as opened:
-        data, lost = read_exact(opened.source, 0, opened.source.size)
-        said = "\n".join(finding.message for finding in opened.findings)
-    wrong, at = 0, 0
-    for start, stop in [*lost, (len(data), len(data))]:
-        wrong += sum(a != b for a, b in zip(data[at:start], truth[at:start], strict=True))
-        at = stop
-    return wrong, lost.total, said
 
 
 @pytest.mark.parametrize("second", [0.0, 0.02])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reshape_that_was_begun_anew_is_recognised(kind: str, second: float, tmp_path: Path) -> None:
-    array = begun(kind, 0.7)
+    array = begun(KINDS[kind], 0.7)
     truth = bytes(array.truth)
     run_again(array, second)
-    wrong, withheld, said = wrong_and_withheld(array, truth, tmp_path)
+    wrong, withheld, said = served(array.save(tmp_path), truth)
     assert wrong == 0
     assert withheld == len(truth)
     assert "an earlier run came so far and it was begun anew" in said
@@ -120,14 +58,14 @@ def test_what_was_moved_twice_tells_within_the_limit(
     kind: str, first: float, second: float, gone: int | None, tmp_path: Path
 ) -> None:
     """The first run came no further than the kernel may have come from the position that the second one recorded."""
-    array = begun(kind, first)
+    array = begun(KINDS[kind], first)
     truth = bytes(array.truth)
     run_again(array, second)
     description = describe(array)
     assert not written_too_far(description, dict(memory_sources(images_of(array, description))))
     if gone is not None:
         array.fail(gone)
-    wrong, withheld, said = wrong_and_withheld(array, truth, tmp_path)
+    wrong, withheld, said = served(array.save(tmp_path), truth)
     assert wrong == 0
     assert withheld == len(truth)
     assert "an earlier run came so far and it was begun anew" in said
@@ -135,12 +73,10 @@ def test_what_was_moved_twice_tells_within_the_limit(
 
 def test_a_second_reshape_to_another_geometry_is_recognised(tmp_path: Path) -> None:
     """First to five members, then to four over it; the fifth is gone."""
-    array = begun("two more", 0.6)
+    array = begun(KINDS["two more"], 0.6)
     truth = bytes(array.truth)
-    other = begun("grown", 0.0)
-    for role, member in other.roles.items():
-        member.image[START - ROOM : START + COMPONENT] = array.roles[role].image[START - ROOM : START + COMPONENT]
-    wrong, withheld, said = wrong_and_withheld(other, truth, tmp_path)
+    other = run_another(array, KINDS["grown"], 0.0)
+    wrong, withheld, said = served(other.save(tmp_path), truth)
     assert wrong == 0
     assert withheld == len(truth)
     assert "satisfy neither geometry" in said
@@ -149,19 +85,19 @@ def test_a_second_reshape_to_another_geometry_is_recognised(tmp_path: Path) -> N
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_that_was_not_is_served(kind: str, share: float, tmp_path: Path) -> None:
-    array = begun(kind, share)
+    array = begun(KINDS[kind], share)
     truth = bytes(array.truth)
-    assert wrong_and_withheld(array, truth, tmp_path)[:2] == (0, 0)
+    assert served(array.save(tmp_path), truth)[:2] == (0, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_content_that_repeats_itself_is_no_evidence(kind: str, tmp_path: Path) -> None:
-    size = KINDS[kind][0].capacity(COMPONENT)
+    size = KINDS[kind].before.capacity(COMPONENT)
     for content in (bytes(size), b"same" * (size // 4), random.Random(3).randbytes(4 * K) * (size // (4 * K))):
         folder = tmp_path / str(content[0])
         folder.mkdir()
-        array = begun(kind, 0.3, content)
-        wrong, _, said = wrong_and_withheld(array, bytes(array.truth), folder)
+        array = begun(KINDS[kind], 0.3, content)
+        wrong, _, said = served(array.save(folder), bytes(array.truth))
         assert wrong == 0
         assert "cannot have come to" not in said
 
@@ -184,18 +120,18 @@ def test_no_storm_of_crashes_is_taken_for_it() -> None:
 
 def test_a_file_that_is_there_twice_is_no_evidence(tmp_path: Path) -> None:
     """Two copies of a mebibyte, one of which was written over the old place of the other."""
-    array = begun("grown", 0.6)
+    array = begun(KINDS["grown"], 0.6)
     data = random.Random(8).randbytes(1 << 20)
-    for start in (3 << 20, (3 << 20) * 3 // 2 + 3 * ROOM):
+    for start in (3 << 20, (3 << 20) * 3 // 2 + 3 * (1 << 20)):
         array.user_write(start, data)
-    assert wrong_and_withheld(array, bytes(array.truth), tmp_path)[:2] == (0, 0)
+    assert served(array.save(tmp_path), bytes(array.truth))[:2] == (0, 0)
 
 
 @pytest.mark.parametrize("fill", [b"\0", b"lost", None])
 @pytest.mark.parametrize("kind", ["grown", "raid6", "two more"])
 def test_a_copy_with_gaps_at_old_places_is_not_taken_for_it(kind: str, fill: bytes | None, tmp_path: Path) -> None:
     """Rows ahead of the position are written, but the old place of what they hold was not copied from the disk."""
-    array = begun(kind, 0.3)
+    array = begun(KINDS[kind], 0.3)
     truth, position, old = bytes(array.truth), array.position, array.geometry
     assert array.after is not None
     array.tear(position + 16 * array.after.stripe_size)

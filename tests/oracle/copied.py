@@ -62,6 +62,21 @@ class Written:
             return self.after, self.new_data_offsets
         return self.array, self.data_offsets
 
+    def move(self, position: int) -> None:
+        """The reshape goes from its begin to a position, and takes what lies at the old places for the content."""
+        assert self.after is not None
+        where = range(position, self.size) if self.backwards else range(min(position, self.size))
+        found = bytearray(self.size)
+        at = where.start
+        while at < where.stop:
+            stop = min(at + self.array.run(at), where.stop)
+            role, offset = self.array.places(at)[0]
+            start = self.data_offsets[role] + offset
+            found[at:stop] = self.images[role][start : start + stop - at]
+            at = stop
+        _fill(self, self.after, self.new_data_offsets, bytes(found), where)
+        self.position = position
+
     def lost_without(self, roles: Collection[int]) -> list[Range]:
         """The array bytes of which no copy is left when the members of some roles are gone."""
         return merged(
