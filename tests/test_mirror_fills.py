@@ -29,7 +29,9 @@ from tests.test_fills import described, images_of, read_all, truth_of
 pytestmark = pytest.mark.golden
 
 CASES = cases_here("s-r1-2", "s-r1-2-090", "s-r1-3-10", "s-r10-f2-4", "s-r10-f2-5", "s-r10-n3-5", "s-r10-o2-4")
+TWOFOLD = [case for case in CASES if case.name not in ("s-r1-3-10", "s-r10-n3-5")]
 RESHAPED = cases_here("r-r10-o2-to-n2")
+CONTESTED = "data, but no fewer copies are filled alike, or those that md reads first: either may be wrong"
 NEVER_COPIED = "filled, and another copy holds data: this was never copied"
 
 every_case = pytest.mark.parametrize("case", CASES + RESHAPED, ids=lambda case: case.name)
@@ -155,6 +157,42 @@ def test_more_damage_never_changes_a_byte_that_is_still_served(case: Case, check
         assert np.array_equal(content, without(truth, lost))
 
 
+def spoiled(case: Case, folder: Path, lengths: Mapping[int, int]) -> tuple[list[Path], int]:
+    """Let an array hold zeros, and some members garbage amid them, so many sectors; returns how many bytes of it."""
+    members = case.copies(folder)
+    chance = random.Random(case.name)
+    for role in described(case).serving:
+        start, stop = data_of(case, role)
+        with copy_of(case, members, role).open("r+b") as file:
+            os.pwrite(file.fileno(), bytes(stop - start), start)
+            if role in lengths:
+                garbage = chance.randbytes(lengths[role] * SECTOR)
+                os.pwrite(
+                    file.fileno(), garbage, start + (2 + 3 * role) * (stop - start) // 8 // 65536 * 65536 + SECTOR
+                )
+    return members, sum(lengths.values()) * SECTOR
+
+
+@pytest.mark.parametrize("case", TWOFOLD, ids=lambda case: case.name)
+@pytest.mark.parametrize("n_sectors", [1, 8, 100])
+def test_garbage_amid_zeros_of_both_copies_is_served_as_unproven(case: Case, n_sectors: int, tmp_path: Path) -> None:
+    members, n_bytes = spoiled(case, tmp_path, {0: n_sectors, 1: n_sectors})
+    paths = [str(path) for path in members]
+    accounts = []
+    for policy in (Policy(), Policy(check=True), Policy(strict=True, check=True)):
+        with open_array(paths, Options(policy=policy)) as array:
+            _, lost = read_all(array.source)
+            account = array.account()
+            assert account.rebuilt == 0
+            assert NEVER_COPIED not in {flaw.reason for flaw in array.learned}
+            named = Extents().union(*(flaw.extents for flaw in array.learned if flaw.reason == CONTESTED))
+            assert named.total == account.unproven
+            assert any(CONTESTED in each.message for each in array.findings) == bool(named)
+            assert lost.total == (n_bytes if policy.strict else 0)
+            accounts.append(account)
+    assert accounts[0].unproven <= accounts[1].unproven == n_bytes  # garbage may be md's first choice
+
+
 # As users see it ---------------------------------------------------------------------------------------------------
 
 
@@ -186,3 +224,20 @@ def test_a_mount_says_so_too(case: Case, tmp_path: Path) -> None:
     (member,) = [each for each in status["members"] if each["path"] == str(chosen)]
     assert NEVER_COPIED in {each["reason"] for each in member["damage"]}
     assert sum(NEVER_COPIED in each["message"] for each in status["findings"]) == 1
+
+
+@pytest.mark.parametrize("case", TWOFOLD, ids=lambda case: case.name)
+def test_whoever_is_asked_says_the_same_of_garbage_amid_zeros(case: Case, tmp_path: Path) -> None:
+    members, n_bytes = spoiled(case, tmp_path, {1: 1})
+    verified = json.loads(raidfs("verify", "--json", "--no-hash", *members).stdout)
+    (different,) = verified["verify"]["differences"]
+    assert (verified["account"]["rebuilt"], verified["account"]["unproven"]) == (0, n_bytes)
+    told = " ".join(raidfs("verify", "--no-hash", *members).stdout.split())
+    assert "served of those that do not look as if they were never copied" in told
+    exported = raidfs("export", "--check", *members, tmp_path / "image")
+    assert f"{n_bytes} bytes ({n_bytes} bytes) unproven" in exported.stdout
+    assert CONTESTED in " ".join(exported.stdout.split())
+    assert "their copies differ, and nothing tells which is right" in " ".join(exported.stdout.split())
+    explained = json.loads(raidfs("explain", "--json", "--at", str(different["array_start"]), *members).stdout)
+    is_second = different["copies"][1]["path"] == str(copy_of(case, members, 1))
+    assert explained["health"] == ("unproven" if is_second else "good")  # nobody asks about data that md reads first

@@ -132,6 +132,8 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
             if description.unsynced
             else "unproven: they come from mdadm's backup, or their rows disagree with their parity"
             if any(member.state is State.BACKUP for member in description.members)
+            else "unproven: their copies differ, and nothing tells which is right"
+            if description.shape.redundancy == "copies"
             else "unproven: their rows disagree with their parity, and nothing tells which member is wrong"
         )
         findings.append(Finding(Severity.WARNING, "array", text))

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from raidfs.block import read_exact
 from raidfs.cli.opening import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
@@ -15,7 +16,7 @@ from raidfs.engine.explain import Explanation, Place, explain_byte
 from raidfs.engine.health import Health
 from raidfs.errors import UsageError
 from raidfs.geometry.reshape import Side
-from raidfs.units import format_offset, parse_size
+from raidfs.units import SECTOR, align_down, format_offset, parse_size
 
 _SIDES = {
     Side.ONLY: "the array's geometry",
@@ -26,7 +27,7 @@ _OTHER = {Side.ONLY: "", Side.BEFORE: " of the old geometry", Side.AFTER: " of t
 _WORTH = {
     Health.GOOD: "good: read from its own place, which nothing speaks against",
     Health.REBUILT: "rebuilt: computed from redundancy that nothing speaks against",
-    Health.UNPROVEN: "unproven: nothing speaks against it, but what it rests on (redundancy, the place) is only likely",
+    Health.UNPROVEN: "unproven: likely, but what it rests on (redundancy, the place, one of two copies) is not certain",
     Health.DOUBTFUL: "doubtful: something speaks against it; reading it fails unless doubtful bytes are asked for",
     Health.LOST: "lost: nothing holds it",
 }
@@ -48,6 +49,8 @@ def explain(members: tuple[str, ...], at: str, as_json: bool, quiet: bool, **sha
     with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         if offset >= array.description.size:
             raise UsageError(f"--at {at}: the array ends at {format_offset(array.description.size)}")
+        start = align_down(offset, SECTOR)
+        read_exact(array.source, start, min(SECTOR, array.description.size - start))  # so what looks filled is judged
         found = explain_byte(array.charts, array.flaws, offset)
         found = _in_images(found, array)
         paths = [(images_of(source) or (source,))[0].path for _, source in array.serving]

@@ -1,12 +1,13 @@
 """Whose fault it is that copies of a sector differ, given which of them look as if never copied.
 
-A fill is no evidence for what a sector should hold; data are:
+A fill is little evidence for what a sector should hold; data are more:
 
 - Do all copies that hold data hold the same, the filled ones were never copied.
-- Unless more of these are filled alike than there are with data; or md reads those with data last, and a filled one
-  before: then either may be wrong. Two copies may have been given up there, or one hold garbage in the place of zeros
-  (or what was discarded, which not every disk takes for zeros). The data are served, as unproven: of two copies that
-  were given up they are all that is left. Fills that say themselves that they are some contest nothing.
+- Unless they *contest* that: as many are filled alike as there are with data, and do not show by the run in which they
+  lie that they were never copied (`engine.copy_runs`); or more are; or md reads those with data last, and a filled one
+  before. Then either may be wrong: copies may have been given up there, or one hold garbage in the place of zeros (or
+  what was discarded, which not every disk takes for zeros). The data are served, as unproven: of copies that were given
+  up they are all that is left. Fills that say themselves that they are some contest nothing.
 - Are all copies filled, with one thing or another, nothing tells which of them is right.
 - Do those that hold data differ among themselves, md's own choice among them counts, as everywhere where mirrors
   differ. Who asked to have everything compared gets what more than half of them hold, or nothing.
@@ -27,7 +28,7 @@ from raidfs.kernels.filled import DATA, MARKED
 
 REASONS = {
     Fault.NEVER_COPIED: "filled, and another copy holds data: this was never copied",
-    Fault.OUTNUMBERED: "data, but more copies are filled alike, or those that md reads first: either may be wrong",
+    Fault.CONTESTED: "data, but no fewer copies are filled alike, or those that md reads first: either may be wrong",
     Fault.WRONG: "wrong, as most copies tell",
     Fault.OPEN: "filled, and the copies differ, but nothing tells what should be there",
     Fault.IN_DISPUTE: "the copies differ, and nothing tells which is right",
@@ -47,12 +48,28 @@ class Testimony:
         kinds: uint8 (c, n): what is there, as `kernels.filled` names it; of any value where it took no part.
         late: bool (c,): md only reads it where it has no other.
         proven: bool (n,): the copies were proven equal there.
+        convincing: bool (c, n): filled, and the run shows that it was never copied.
     """
 
     content: NDArray[np.int16]
     kinds: NDArray[np.uint8]
     late: NDArray[np.bool_]
     proven: NDArray[np.bool_]
+    convincing: NDArray[np.bool_]
+
+    @property
+    def fills(self) -> NDArray[np.bool_]:
+        """What is filled, and does not say itself that it was not copied; bool (c, n)."""
+        found: NDArray[np.bool_] = (self.content >= 0) & (self.kinds != DATA) & (self.kinds != MARKED)
+        return found
+
+    @property
+    def hangs_on_runs(self) -> NDArray[np.bool_]:
+        """Where it makes a difference whether fills convince: as many are alike as hold the same data; bool (n,)."""
+        holds = (self.content >= 0) & (self.kinds == DATA)
+        n_data = _most_alike(self.content, holds)
+        found: NDArray[np.bool_] = self.proven & (n_data > 0) & (_most_alike(self.content, self.fills) >= n_data)
+        return found
 
 
 def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
@@ -80,11 +97,11 @@ def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
     is_sure_to_be_asked = filled[np.argmax(usable, axis=0), column]
 
     winner = is_most & ~is_open
-    is_contested = ~is_open & _is_contested(heard, filled & (heard.kinds != MARKED), winner)
+    is_contested = ~is_open & _is_contested(heard, winner)
 
     fault = np.zeros(content.shape, dtype=np.uint8)
     fault[holds & is_open & (check | is_sure_to_be_asked)] = Fault.IN_DISPUTE if check else Fault.NOTICED
-    fault[winner & is_contested & (check | is_sure_to_be_asked)] = Fault.OUTNUMBERED
+    fault[winner & is_contested & (check | is_sure_to_be_asked)] = Fault.CONTESTED
     fault[filled] = Fault.NEVER_COPIED
     fault[filled & (is_open | is_contested)] = Fault.OPEN
     fault[holds & ~is_most & is_outvoted] = Fault.WRONG
@@ -96,19 +113,25 @@ def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
     return fault
 
 
-def _is_contested(heard: Testimony, fills: NDArray[np.bool_], winner: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _most_alike(content: NDArray[np.int16], among: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many of some copies hold the same, at most; content: (c, n), among: bool (c, n); int64 (n,)."""
+    found: NDArray[np.int64] = np.stack([((content == each) & among).sum(axis=0) for each in content]).max(axis=0)
+    return found
+
+
+def _is_contested(heard: Testimony, winner: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tell where fills may be what a sector holds, and the data of others be wrong.
 
     Args:
         heard: the sectors.
-        fills: bool (c, n): filled, and does not say itself that it was not copied.
         winner: bool (c, n): holds the data that most of those with data hold.
 
     Returns:
         bool (n,).
     """
-    late = heard.late[:, None]
-    n_alike = np.stack([((heard.content == each) & fills).sum(axis=0) for each in heard.content]).max(axis=0)
+    late, fills, n_data = heard.late[:, None], heard.fills, winner.sum(axis=0)
     is_late_only = ~(winner & ~late).any(axis=0) & (fills & ~late).any(axis=0)
-    found: NDArray[np.bool_] = (n_alike > winner.sum(axis=0)) | is_late_only
+    is_outnumbered = _most_alike(heard.content, fills) > n_data
+    is_matched = _most_alike(heard.content, fills & ~heard.convincing) >= n_data
+    found: NDArray[np.bool_] = is_outnumbered | is_matched | is_late_only
     return found

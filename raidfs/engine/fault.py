@@ -33,8 +33,8 @@ class Fault(IntEnum):
     """Filled, beside a member that was never copied."""
     BESIDE_LITTLE = 10
     """Parity, or what nothing confirms, beside a member of which so little was never copied that it may be chance."""
-    OUTNUMBERED = 11
-    """Data, where more copies, or better ones, are filled alike: one or the other."""
+    CONTESTED = 11
+    """Data, where as many copies, or better ones, are filled alike: one or the other."""
     ENDED = 12
     """Zeros, up to the end of a member that may have been given up before."""
 
@@ -61,7 +61,7 @@ _TRUST = {
     Fault.BESIDE_WRONG: Trust.UNPROVEN,
     Fault.BESIDE_FILL: Trust.UNPROVEN,
     Fault.BESIDE_LITTLE: Trust.UNPROVEN,
-    Fault.OUTNUMBERED: Trust.UNPROVEN,
+    Fault.CONTESTED: Trust.UNPROVEN,
     Fault.ENDED: Trust.DOUBTFUL,
 }
 

@@ -12,6 +12,10 @@ from raidfs.geometry.reshape import Section, Side
 from raidfs.units import SECTOR, format_size
 
 _NAMES = {Side.ONLY: "", Side.BEFORE: " of the old geometry", Side.AFTER: " of the new geometry"}
+_SERVED = (
+    "Without a check the first that is listed is served of those that do not look as if they were never copied, and "
+    "nothing where all do; which is right can be told only where one is named as wrong, or as never copied"
+)
 _HARMLESS = (
     "md itself lets copies differ where nobody reads them: blocks that were discarded, or changed in memory while they "
     "were written (swap, files that were cut off meanwhile), and all of an array made with --assume-clean"
@@ -53,8 +57,8 @@ def findings_about(differences: Sequence[Difference], wrong: int, stale: int, pa
     if wrong:
         odd = {paths[source] for each in differences if each.proven for source in _odd_ones(each)}
         named = f" (where there are more than two, different is that of {', '.join(sorted(odd))})" if odd else ""
-        text = f"{format_size(wrong)} of the array differ in their copies{named}; which is right cannot be told, the "
-        findings.append(Finding(Severity.ERROR, "array", f"{text}first that is listed is served. {_HARMLESS}"))
+        text = f"{format_size(wrong)} of the array differ in their copies{named}. {_SERVED}. {_HARMLESS}"
+        findings.append(Finding(Severity.ERROR, "array", text))
     if stale:
         text = (
             f"{format_size(stale)} of the array differ in their copies where they were never proven equal (the array "
@@ -86,7 +90,7 @@ def counts_as_data(section: Section, counts: Sequence[int]) -> dict[str, Any]:
 
 
 def as_data(each: Difference, paths: Sequence[str]) -> dict[str, Any]:
-    """Return a difference as plain dictionaries and lists; the first copy is served."""
+    """Return a difference as plain dictionaries and lists; the first copy is md's own choice."""
     return {
         "array_start": each.start,
         "array_stop": each.stop,

@@ -35,10 +35,11 @@ from tests.engine.test_mirrors import (
     resized,
 )
 from tests.support.copy_fills import believed_copy
+from tests.support.copy_runs import CopyRuns
 from tests.support.fills import PATTERNS, filled, is_filled
 from tests.support.sources import BadSectors
 
-OUTNUMBERED = "data, but more copies are filled alike, or those that md reads first: either may be wrong"
+CONTESTED = "data, but no fewer copies are filled alike, or those that md reads first: either may be wrong"
 NEVER_COPIED = "filled, and another copy holds data: this was never copied"
 OPEN = "filled, and the copies differ, but nothing tells what should be there"
 IN_DISPUTE = "the copies differ, and nothing tells which is right"
@@ -100,7 +101,7 @@ def copies(draw: st.DrawFn) -> tuple[Bench, set[int]]:
     for _ in range(draw(st.integers(1, 6))):
         role = random.choice(sorted(array.images))
         start = START + random.randrange((len(array.images[role]) - START) // SECTOR) * SECTOR
-        length = min(random.choice([1, 2, 8, 16]) * SECTOR, len(array.images[role]) - start)
+        length = min(random.choice([1, 2, 8, 9, 16, 24]) * SECTOR, len(array.images[role]) - start)
         array.images[role][start : start + length] = filled(random.choice(PATTERNS), length, random.randrange(64))
     roles = sorted(array.images)
     missing = draw(st.sets(st.sampled_from(roles), max_size=1)) if kind is not None else set()
@@ -140,11 +141,12 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
         is_bad = array.bad.get(role, Extents()).overlaps(offset, offset + SECTOR)
         return None if is_bad or role not in serving else bytes(array.images[role][offset : offset + SECTOR])
 
+    runs = CopyRuns(array.pieces, held, array.is_joined, unproven)
     for at, places in array.pieces:
         blocks = [held(*place) for place in places]
-        health, block = believed_copy(
-            blocks, [role in late for role, _ in places], is_proven=at not in unproven, check=policy.check
-        )
+        sure = [runs.is_convincing(*place) for place in places]
+        is_late = [role in late for role, _ in places]
+        health, block = believed_copy(blocks, is_late, sure, is_proven=at not in unproven, check=policy.check)
         worth.append(health)
         expected += block if health <= policy.limit else bytes(SECTOR)
     withheld = Extents([(at * SECTOR, (at + 1) * SECTOR) for at, each in enumerate(worth) if each > policy.limit])
@@ -155,8 +157,8 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
         content, lost = read_exact(source, 0, size)
         assert content == bytes(expected)
         assert lost == withheld == source.known_losses(0, size)
-        runs = health_runs(source.sight.charts, 0, size)
-        found = [health for start, stop, health in runs for _ in range(start, stop, SECTOR)]
+        told = health_runs(source.sight.charts, 0, size)
+        found = [health for start, stop, health in told for _ in range(start, stop, SECTOR)]
         assert [each for each in found if each <= policy.limit] == [each for each in worth if each <= policy.limit]
         assert account_of(source.sight.charts).total == size
     edges = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=6))})
@@ -225,7 +227,7 @@ def test_both_geometries_of_a_reshape(old: int, new: int, position: int, role: i
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_what_a_reshape_left_at_its_old_place_is_compared_where_it_counts(number: int) -> None:
-    """Both new copies are gone, and one of the old ones was never copied."""
+    """Both new copies of a chunk are gone, and one of the old ones was never copied."""
     position = 4 * CHUNK
     array = resized(OFFSET2, NEAR2, position)
     truth, reshape = array.content(), array.description.reshape
@@ -235,15 +237,15 @@ def test_what_a_reshape_left_at_its_old_place_is_compared_where_it_counts(number
     for at, copies in enumerate(old):
         for role, offset in copies:
             array.images[role][offset : offset + SECTOR] = truth[at * SECTOR : (at + 1) * SECTOR]
-    (role, offset), new = old[9][number], array.pieces[9][1]
-    array.images[role][offset : offset + SECTOR] = bytes(SECTOR)
-    array.bad = {each: Extents.span(at, at + SECTOR) for each, at in new}
+    (role, offset), new = old[8][number], array.pieces[8][1]
+    array.images[role][offset : offset + CHUNK] = bytes(CHUNK)
+    array.bad = {each: Extents.span(at, at + CHUNK) for each, at in new}
     with opened(array, sources=told_at_once(array)) as source:
         assert read_exact(source, 0, source.size) == (truth, Extents())
     with opened(array, Policy(check=True), told_at_once(array)) as source:
         assert read_exact(source, 0, source.size) == (truth, Extents())
         named = [(each.source, list(each.extents)) for each in source.learned if each.reason == NEVER_COPIED]
-        assert named == [(role, [(offset, offset + SECTOR)])]
+        assert named == [(role, [(offset, offset + CHUNK)])]
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -326,14 +328,14 @@ def test_data_of_one_copy_are_not_proven_where_two_are_filled_alike(disks: int, 
     array = bench(1, 0, disks)
     truth = array.content()
     write(array, SECTOR, filled(pattern, SECTOR), range(disks - 1))
-    write(array, 9 * SECTOR, filled(pattern, SECTOR), range(disks // 2))
+    write(array, 9 * SECTOR, filled(pattern, SECTOR), range((disks - 1) // 2))
     place = Extents.span(SECTOR, 2 * SECTOR)
     held = [(START + SECTOR, START + 2 * SECTOR)]
     content, lost, learned = read(array)
     assert (content, lost) == (truth, Extents())
-    assert learned.pop((disks - 1, OUTNUMBERED)) == held
+    assert learned.pop((disks - 1, CONTESTED)) == held
     assert all(learned.pop((role, OPEN)) == held for role in range(disks - 1))
-    assert {reason for _, reason in learned} == {NEVER_COPIED}  # one of three, or two of four or five
+    assert {reason for _, reason in learned} == {NEVER_COPIED}  # one of three or four, or two of five
     assert read(array, Policy(check=True))[:2] == (truth, Extents())
     assert read(array, Policy(strict=True))[1] == place
     with opened(array) as source:
@@ -366,11 +368,11 @@ def test_data_that_only_a_write_mostly_copy_holds_are_not_proven(is_late: bool) 
     """It is the one that may have missed what was discarded, and md would not have read it."""
     array = with_late(bench(1, 0, 2), [1] if is_late else [])
     truth = array.content()
-    write(array, SECTOR, bytes(SECTOR), [0])
+    array.images[0][START : START + CHUNK] = bytes(CHUNK)
     content, lost, learned = read(array)
     assert (content, lost) == (truth, Extents())
-    place = [(START + SECTOR, START + 2 * SECTOR)]
-    assert learned == ({(0, OPEN): place, (1, OUTNUMBERED): place} if is_late else {(0, NEVER_COPIED): place})
+    place = [(START, START + CHUNK)]
+    assert learned == ({(0, OPEN): place, (1, CONTESTED): place} if is_late else {(0, NEVER_COPIED): place})
     assert bool(read(array, Policy(strict=True))[1]) == is_late
 
 
@@ -406,12 +408,12 @@ def test_zeros_beside_a_copy_that_was_never_proven_equal_are_served_as_unproven(
 def test_what_fails_while_it_is_judged_is_learned() -> None:
     array = bench(1, 0, 3)
     truth = array.content()
-    array.images[0][START : START + 2 * SECTOR] = bytes(2 * SECTOR)
+    array.images[0][START : START + CHUNK] = bytes(CHUNK)
     array.bad = {1: Extents.span(START, START + 1)}
     with opened(array) as source:
         assert read_exact(source, 0, source.size) == (truth, Extents())
         assert {(each.source, each.trust, *each.extents) for each in source.learned} == {
-            (0, Trust.NONE, (START, START + 2 * SECTOR)),
+            (0, Trust.NONE, (START, START + CHUNK)),
             (1, Trust.NONE, (START, START + 1)),
         }
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
+from math import gcd
 from random import Random
 from typing import Any
 
@@ -38,12 +39,13 @@ Piece = tuple[int, list[tuple[int, int]]]
 
 @dataclass
 class Bench:
-    """An array of copies in memory, laid out by the oracle."""
+    """An array of copies in memory, laid out by the oracle; `layout`: of a RAID10 that is not in a reshape."""
 
     description: ArrayDescription
     images: dict[int, bytearray]
     pieces: list[Piece]
     bad: Mapping[int, Extents] = field(default_factory=dict)
+    layout: int = 0
 
     @property
     def members(self) -> list[Member]:
@@ -72,6 +74,16 @@ class Bench:
         for at in range(offset, offset + length):
             self.images[role][at] ^= by
 
+    def is_joined(self, role: int, offset: int) -> bool:
+        """Whether a sector of a member goes on where the one before it ends: far copies begin anew."""
+        if not self.layout:
+            return True
+        shape = self.description.shape
+        oracle = Copies(self.layout, shape.raid_disks, shape.chunk_size, self.description.component_size)
+        at, n_rows = offset - START, oracle.near // gcd(oracle.near, oracle.raid_disks)
+        is_one = oracle.far_offset or oracle.far == 1 or oracle.stride == n_rows * oracle.chunk
+        return is_one or at // oracle.stride == (at - SECTOR) // oracle.stride
+
     def content(self) -> bytes:
         """What the kernel's first copies hold."""
         return b"".join(bytes(self.images[c[0][0]][c[0][1] : c[0][1] + SECTOR]) for _, c in self.pieces)
@@ -89,7 +101,7 @@ def bench(level: int, layout: int, disks: int, rows: int = 12, chunk: int = CHUN
         for role, offset in copies[1:]:
             images[role][offset : offset + SECTOR] = images[copies[0][0]][copies[0][1] : copies[0][1] + SECTOR]
     description = ArrayDescription("0", None, "1.2", shape, size, len(pieces) * SECTOR, members, **told)
-    return Bench(description, images, pieces)
+    return Bench(description, images, pieces, layout=layout)
 
 
 def pieces_of(level: int, layout: int, disks: int, size: int, chunk: int, start: int) -> list[Piece]:
