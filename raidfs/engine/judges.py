@@ -33,7 +33,7 @@ def judges_of(description: ArrayDescription, members: Sequence[Member], *, check
         for judge in _judge(description, members, section, (), check=check)
     ]
     gone = _overwritten(description, members)
-    for left in _copies_left_behind(description):
+    for left in copies_left_behind(description):
         found += [(left, judge) for judge in _judge(description, members, left, gone, check=check)]
     return found
 
@@ -52,7 +52,7 @@ def _serving(description: ArrayDescription) -> list[Section]:
     return [*(each for each in sections if each.side is not Side.BEFORE), whole]
 
 
-def _copies_left_behind(description: ArrayDescription) -> list[Section]:
+def copies_left_behind(description: ArrayDescription) -> list[Section]:
     """Return the runs behind the position of a reshape of mirrors in the geometry that they had before.
 
     Old copies are worth something only where nothing was written since they were copied. Elsewhere they are not asked:
