@@ -13,6 +13,7 @@ from raidfs.engine.health import Trust
 from raidfs.engine.judge import ParityJudge
 from raidfs.engine.judgement import Judge
 from raidfs.engine.replacements import judges_of_replacements
+from raidfs.engine.undecided_rows import judge_of_undecided
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side, before_section, sections_of, touched_rows
 
@@ -32,6 +33,7 @@ def judges_of(description: ArrayDescription, members: Sequence[Member], *, check
         for section in _serving(description)
         for judge in _judge(description, members, section, (), check=check)
     ]
+    found += judge_of_undecided(description, members, check=check)
     gone = _overwritten(description, members)
     for left in copies_left_behind(description):
         found += [(left, judge) for judge in _judge(description, members, left, gone, check=check)]

@@ -18,6 +18,7 @@ from raidfs.engine.judge import is_worth_a_hearing
 from raidfs.engine.judges import copies_left_behind
 from raidfs.engine.mirrors import Mirrors
 from raidfs.engine.rows import Judged, Rows, rows_of
+from raidfs.engine.undecided_rows import judge_of_undecided
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Side, before_section, sections_of
 from raidfs.kernels.syndrome import UNCHECKABLE
@@ -40,7 +41,8 @@ def in_copies(mirrors: Mirrors, start: int, stop: int) -> Extents:
 def beside_walk(description: ArrayDescription, members: Sequence[Member], flaws: Sequence[Flaw]) -> Extents:
     """Return what is held twice besides what a walk over the geometries in force compares [array bytes].
 
-    That is what the old geometry of a reshape still holds behind the position, and members that are held twice.
+    That is what the old geometry of a reshape still holds behind the position, rows of which nobody knows what they
+    hold, and members that are held twice.
 
     Args:
         description: the array.
@@ -64,6 +66,8 @@ def beside_walk(description: ArrayDescription, members: Sequence[Member], flaws:
         ahead = [(each.array_start, each.array_stop) for each in sections if each.side is Side.BEFORE]
         old = rows_of(members, flaws, before_section(description))
         found.append(_checkable(old).difference(Extents(ahead)))
+    undecided = judge_of_undecided(description, members, check=True)
+    found += [Extents.span(section.array_start, section.array_stop) for section, _ in undecided]
     return Extents().union(*found).intersection(everything)
 
 
