@@ -63,7 +63,8 @@ def needs(members: tuple[str, ...], folder: str, force: bool, as_json: bool, qui
     """Write, for each failing member, a ddrescue domain map of exactly those sectors whose rescue gives bytes back.
 
     Sectors that the redundancy makes up for are not in it: a dying disk is read where it matters and nowhere else. A
-    superblock, bad-block log or bitmap that cannot be read is in it if the array would have more of its bytes with it.
+    superblock, bad-block log, bitmap, write journal or partial parity log that cannot be read is in it if the array
+    would have more of its bytes with it.
     """
     with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
         found = _write_maps(array, _wanted(array), folder, force=force)
@@ -124,7 +125,7 @@ def _names(wanted: Sequence[Wanted], folder: str) -> dict[str, str]:
 def _lines(array: OpenArray, found: Sequence[Wanted]) -> list[str]:
     account = array.account()
     withheld = account.lost + account.doubtful
-    if not withheld:
+    if not withheld and not any(each.metadata for each in found):
         return ["Nothing is needed: every byte of the array is served."]
     written = [each for each in found if each.domain_map]
     nested = [source for _, source in array.serving if isinstance(source, Nested)]
@@ -134,7 +135,10 @@ def _lines(array: OpenArray, found: Sequence[Wanted]) -> list[str]:
             f"{format_size(withheld)} of the array are lost or doubtful,",
             "but not for sectors that could be read again: no rescue of these images gives them back.",
         ]
-    lines = [f"{format_size(withheld)} of the array are lost or doubtful. Worth another attempt:"]
+    lacking = f"{format_size(withheld)} of the array are lost or doubtful"
+    if not withheld:
+        lacking = f"{format_size(account.unproven)} of the array are unproven"
+    lines = [f"{lacking}. Worth another attempt:"]
     for each in found:
         told = [f"{format_size(one.extents.total)} of {one.what}" for one in each.metadata]
         if each.unreadable:
