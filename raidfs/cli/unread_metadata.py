@@ -9,7 +9,7 @@ then is not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
@@ -28,7 +28,7 @@ from raidfs.extents import Extents
 from raidfs.image.raw import RawImage
 from raidfs.image.window import Window
 from raidfs.partition import read_partitions
-from raidfs.superblock import bad_blocks, bitmap, claim_of, length_of, offsets_of
+from raidfs.superblock import bad_blocks, bitmap, claim_of, length_of, offsets_of, places
 from raidfs.superblock.claim import MemberClaim
 from raidfs.superblock.journal import missed_blocks
 from raidfs.superblock.ppl import read_ppl
@@ -73,6 +73,23 @@ def unread_metadata(array: OpenArray) -> list[Unread]:
         *_of_journal(array, trial),
         *_of_partial_parity(array, trial),
     ]
+
+
+def unread_superblocks(images: Iterable[RawImage]) -> list[Unread]:
+    """Return where images on which no superblock is to be seen may have one that cannot be read.
+
+    Of each the first sector: with it the rest can be told, if there is one.
+    """
+    found: list[Unread] = []
+    for image in images:
+        sources: list[RawImage | Window] = [image, *windows_of(image, read_partitions(image, image.path)[0])]
+        if len(sources) == 1 and _unread(image, 0, 2 * SECTOR):  # what says that there is a table
+            found.append(Unread(image.path, image, "the partition table", _unread(image, 0, _TABLE)))
+        for source in sources:
+            lost = Extents().union(*(_unread(source, at, SECTOR) for at in places(source.size)))
+            if lost:
+                found.append(Unread(source.path, image, "where superblocks may lie", lost))
+    return found
 
 
 class _Trial:
@@ -297,9 +314,9 @@ def _of_partial_parity(array: OpenArray, trial: _Trial) -> list[Unread]:
         log = None if source is None or claim is None else read_ppl(source, claim)
         if source is None or claim is None or log is None or claim.ppl is None:
             return []
-        places = [(each.offset, each.pp_size) for each in log.entries if not each.intact]
-        places = [(claim.ppl.offset, claim.ppl.size)] if log.problem else places
-        lost = [_unread(source, start, length) for start, length in places]
+        damaged = [(each.offset, each.pp_size) for each in log.entries if not each.intact]
+        damaged = [(claim.ppl.offset, claim.ppl.size)] if log.problem else damaged
+        lost = [_unread(source, start, length) for start, length in damaged]
         if not all(lost):
             return []  # damaged, and not for want of sectors
         if lost:

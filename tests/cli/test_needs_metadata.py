@@ -271,3 +271,22 @@ def test_a_partial_parity_log_is_asked_for_where_it_settles_the_parity(
     assert "of the array are unproven. Worth another attempt:" in capsys.readouterr().out
     behind = Extents.span(area.offset + area.size - SECTOR, area.offset + area.size)
     assert not any(each["ranges"] for each in asked(members, {members[1]: behind}, tmp_path, capsys).values())
+
+
+def test_where_no_superblock_can_be_read_their_places_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = GROWN.members()
+    bad = dict.fromkeys(members, SUPERBLOCK.union(Extents.span(100 * SECTOR, 101 * SECTOR)))
+    found = asked(members, bad, tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items()} == {
+        path: [("where superblocks may lie", SUPERBLOCK)] for path in members
+    }
+    assert main(["needs", *maps(bad, tmp_path), *map(str, members), "-o", str(tmp_path / "again")]) == 0
+    out = capsys.readouterr().out
+    assert "holds an md superblock" in out
+    assert "Worth another attempt, since superblocks may lie there:" in out
+    # where all of them can be read there is none, and nothing to ask for
+    plain = tmp_path / "plain.img"
+    plain.write_bytes(bytes(1 << 20))
+    assert main(["needs", str(plain), "-o", str(tmp_path / "none")]) == 1
