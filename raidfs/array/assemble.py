@@ -25,6 +25,9 @@ from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import BitmapClaim, MemberClaim
 from raidfs.units import format_numbers, format_offset, format_size
 
+NO_JOURNAL = "the array has a write journal, but no whole and current one is here: newer data may lie there"
+"""Why an array without its journal is withheld."""
+
 
 @dataclass(frozen=True)
 class Assembly:
@@ -258,7 +261,7 @@ def _withheld(chosen: Sequence[Claimed], reference: Claimed) -> str:
     if reference.claim.has_journal:
         journals = [each for each in chosen if is_current_journal(each, reference)]
         if not journals:
-            return "the array has a write journal, but no whole and current one is here: newer data may lie there"
+            return NO_JOURNAL
         if len(journals) > 1:
             return f"{journals[0].path} and {journals[1].path} both are its write journal; leave out one with --exclude"
     return ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import click
 
 from raidfs.cli.nested import Nested
-from raidfs.cli.opening import images_of
+from raidfs.cli.opening import images_of, open_images
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
-from raidfs.cli.unread_metadata import Unread, unread_metadata
+from raidfs.cli.unread_metadata import Unread, unread_metadata, unread_superblocks
 from raidfs.engine.account import Account
 from raidfs.engine.needs import needs_of
+from raidfs.errors import NoSuperblock
 from raidfs.extents import Extents
 from raidfs.image.ddrescue import Status, blocks_of, mapfile_lines
 from raidfs.image.raw import RawImage
@@ -63,13 +65,39 @@ def needs(members: tuple[str, ...], folder: str, force: bool, as_json: bool, qui
     """Write, for each failing member, a ddrescue domain map of exactly those sectors whose rescue gives bytes back.
 
     Sectors that the redundancy makes up for are not in it: a dying disk is read where it matters and nowhere else. A
-    superblock, bad-block log or bitmap that cannot be read is in it if the array would have more of its bytes with it.
+    superblock, bad-block log, bitmap, write journal or partial parity log that cannot be read is in it if the array
+    would have more of its bytes with it.
     """
-    with open_array(expand_folders(members, shared["patience"]), options_of(shared)) as array:
-        found = _write_maps(array, _wanted(array), folder, force=force)
+    paths, options = expand_folders(members, shared["patience"]), options_of(shared)
+    try:
+        with open_array(paths, options) as array:
+            found = _write_maps(array.images.values(), _wanted(array), folder, force=force)
+            if not quiet:
+                click.echo(_as_json(array.account(), found) if as_json else "\n".join(_lines(array, found)))
+    except NoSuperblock as error:
+        with ExitStack() as stack:
+            images = open_images(paths, options, stack).images.values()
+            found = [Wanted(each.path, each.image, metadata=(each,)) for each in unread_superblocks(images)]
+            if not found:
+                raise
+            found = _write_maps(images, _merged(found), folder, force=force)
         if not quiet:
-            click.echo(_as_json(array, found) if as_json else "\n".join(_lines(array, found)))
+            click.echo(_as_json(None, found) if as_json else "\n".join(_without_array(error, found)))
     return 0
+
+
+def _merged(found: Sequence[Wanted]) -> list[Wanted]:
+    """Put together what is wanted of one path."""
+    merged: dict[str, Wanted] = {}
+    for each in found:
+        before = merged.get(each.path, Wanted(each.path, each.image))
+        merged[each.path] = replace(before, metadata=(*before.metadata, *each.metadata))
+    return list(merged.values())
+
+
+def _without_array(error: NoSuperblock, found: Sequence[Wanted]) -> list[str]:
+    """Say what to do where no superblock can be read at all."""
+    return [f"{error}", "Worth another attempt, since superblocks may lie there:", *_listed(found), *_next(found)]
 
 
 def _wanted(array: OpenArray) -> list[Wanted]:
@@ -90,10 +118,10 @@ def _wanted(array: OpenArray) -> list[Wanted]:
     return list(found.values())
 
 
-def _write_maps(array: OpenArray, found: Sequence[Wanted], folder: str, *, force: bool) -> list[Wanted]:
+def _write_maps(images: Iterable[RawImage], found: Sequence[Wanted], folder: str, *, force: bool) -> list[Wanted]:
     """Write the domain maps, and say where."""
     names = _names([each for each in found if each.extents and each.image], folder)
-    protected = [image.describe_inode() for image in array.images.values()]
+    protected = [image.describe_inode() for image in images]
     if names:
         make_folder(folder)
     for path in names.values():
@@ -124,7 +152,7 @@ def _names(wanted: Sequence[Wanted], folder: str) -> dict[str, str]:
 def _lines(array: OpenArray, found: Sequence[Wanted]) -> list[str]:
     account = array.account()
     withheld = account.lost + account.doubtful
-    if not withheld:
+    if not withheld and not any(each.metadata for each in found):
         return ["Nothing is needed: every byte of the array is served."]
     written = [each for each in found if each.domain_map]
     nested = [source for _, source in array.serving if isinstance(source, Nested)]
@@ -134,21 +162,35 @@ def _lines(array: OpenArray, found: Sequence[Wanted]) -> list[str]:
             f"{format_size(withheld)} of the array are lost or doubtful,",
             "but not for sectors that could be read again: no rescue of these images gives them back.",
         ]
-    lines = [f"{format_size(withheld)} of the array are lost or doubtful. Worth another attempt:"]
+    lacking = f"{format_size(withheld)} of the array are lost or doubtful"
+    if not withheld:
+        lacking = f"{format_size(account.unproven)} of the array are unproven"
+    lines = [f"{lacking}. Worth another attempt:"]
+    lines += _listed(found)
+    lines += [
+        f"  {each.path} is an array itself: ask for that array's own needs with --uuid {each.array.description.uuid}"
+        for each in nested
+    ]
+    return [*lines, *_next(found)] if written else lines
+
+
+def _listed(found: Sequence[Wanted]) -> list[str]:
+    """List what is wanted of each member."""
+    lines = []
     for each in found:
         told = [f"{format_size(one.extents.total)} of {one.what}" for one in each.metadata]
         if each.unreadable:
             told.append(f"{format_size(each.data.total)} of {format_size(each.unreadable)} that are unreadable")
         lines.append(f"  {each.path}: {' and '.join(told)}" + (f" -> {each.domain_map}" if each.domain_map else ""))
-    lines += [
-        f"  {each.path} is an array itself: ask for that array's own needs with --uuid {each.array.description.uuid}"
-        for each in nested
-    ]
-    if not written:
-        return lines
+    return lines
+
+
+def _next(found: Sequence[Wanted]) -> list[str]:
+    """Say what to do with the maps; at least one was written."""
+    written = [each for each in found if each.domain_map]
     image = written[0].image
     assert image is not None, "what has a map has an image"
-    lines += [
+    lines = [
         "Next, for each of them, with the disk that the image was made of:",
         f"  ddrescue -d -r3 -m {written[0].domain_map} /dev/DISK {image.path} {image.path}.map",
     ]
@@ -159,12 +201,11 @@ def _lines(array: OpenArray, found: Sequence[Wanted]) -> list[str]:
     return lines
 
 
-def _as_json(array: OpenArray, found: Sequence[Wanted]) -> str:
-    account: Account = array.account()
+def _as_json(account: Account | None, found: Sequence[Wanted]) -> str:
     data = {
         "schema_version": 1,
-        "lost": account.lost,
-        "doubtful": account.doubtful,
+        "lost": None if account is None else account.lost,
+        "doubtful": None if account is None else account.doubtful,
         "members": [
             {
                 "path": each.path,

@@ -165,14 +165,18 @@ class OpenArray:
     def source(self) -> ArraySource:
         """The array's bytes; loads the compiled kernels on first use."""
         if self._source is None:
-            from raidfs.engine.array_source import ArraySource
-
-            watch = not self.options.force_live
-            told, patience = self._told_flaws, self.options.patience
-            self._source = ArraySource(
-                self.description, self.sources, self.options.policy, told=told, watch=watch, patience=patience
-            )
+            self._source = self.another_source()
         return self._source
+
+    def another_source(self) -> ArraySource:
+        """Return the array's bytes with nothing learned but what could not be read; who asks for it closes it."""
+        from raidfs.engine.array_source import ArraySource
+
+        watch = not self.options.force_live
+        told, patience = self._told_flaws, self.options.patience
+        return ArraySource(
+            self.description, self.sources, self.options.policy, told=told, watch=watch, patience=patience
+        )
 
     def assert_unchanged(self) -> None:
         """Make sure that no member changed since it was opened, unless that was allowed.

@@ -23,6 +23,8 @@ from raidfs.superblock.journal import BLOCK, read_journal
 from raidfs.superblock.ppl import read_ppl
 from raidfs.units import format_size
 
+NEWER_IS_LOST = "the write journal held something newer, but its copy is damaged"
+"""Reason of what is doubtful because of blocks of the journal."""
 _JOURNALED = (Level.RAID4, Level.RAID5, Level.RAID6)
 
 
@@ -162,13 +164,12 @@ def _withholding(description: ArrayDescription, reason: str) -> ArrayDescription
 
 def _doubtful(description: ArrayDescription, replay: Replay) -> Iterator[Unsure]:
     """Yield what is older on the members than something that cannot be had."""
-    reason = "the write journal held something newer, but its copy is damaged"
     by_role: dict[int, list[tuple[int, int]]] = {}
     for role, height in replay.doubtful:
         by_role.setdefault(role, []).append((height, height + BLOCK))
     for role, ranges in sorted(by_role.items()):
         if role in description.serving:
-            yield _unsure(description, role, Extents(ranges), Trust.DOUBTFUL, reason)
+            yield _unsure(description, role, Extents(ranges), Trust.DOUBTFUL, NEWER_IS_LOST)
 
 
 def _unsure(description: ArrayDescription, role: int, extents: Extents, trust: Trust, reason: str) -> Unsure:

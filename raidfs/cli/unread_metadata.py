@@ -1,22 +1,26 @@
 """Which metadata of members cannot be read, and are worth their rescue: with them, bytes come back that are withheld.
 
 A member whose superblock cannot be read is none to us, one whose superblock or bad-block log is damaged serves doubtful
-bytes only, and of one that left nothing is proven without a write-intent bitmap. Whether that costs any byte is tried
-out: what would be withheld if that were known, with all of the data that can be read? What gives nothing back then is
-not asked for.
+bytes only, and of one that left nothing is proven without a write-intent bitmap. A write journal may hold what is newer
+than the members, and a partial parity log proves the parity of what was being written. Whether that costs any byte is
+tried out: what would be withheld if that were known, with all of the data that can be read? What gives nothing back
+then is not asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
-from raidfs.array.description import Member, State
+from raidfs.array.assemble import NO_JOURNAL
+from raidfs.array.description import ArrayDescription, Member, State
+from raidfs.array.shape import Level
 from raidfs.cli.nested import Nested
 from raidfs.cli.open_array import OpenArray
+from raidfs.cli.replaying import NEWER_IS_LOST
 from raidfs.cli.searching import windows_of
-from raidfs.engine.account import account_of
+from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import chart_sections
 from raidfs.engine.damage import Flaw, flaws_of_past, known_flaws
 from raidfs.engine.health import Trust
@@ -24,8 +28,10 @@ from raidfs.extents import Extents
 from raidfs.image.raw import RawImage
 from raidfs.image.window import Window
 from raidfs.partition import read_partitions
-from raidfs.superblock import bad_blocks, bitmap, claim_of, length_of, offsets_of
+from raidfs.superblock import bad_blocks, bitmap, claim_of, length_of, offsets_of, places
 from raidfs.superblock.claim import MemberClaim
+from raidfs.superblock.journal import missed_blocks
+from raidfs.superblock.ppl import read_ppl
 from raidfs.units import SECTOR, align_down, align_up
 
 _MOST_TRIALS = 64
@@ -56,9 +62,34 @@ class Unread:
 def unread_metadata(array: OpenArray) -> list[Unread]:
     """Return the metadata whose rescue may, alone or with others of these, give back bytes that are withheld now."""
     trial = _Trial(array)
-    if array.options.array is not None or not trial.withheld:
+    if array.options.array is not None:
         return []  # what a file says needs no superblock
-    return [*_of_hidden(array, trial), *_of_damaged(array, trial), *_of_bitmaps(array, trial)]
+    if not trial.withheld:
+        return _of_partial_parity(array, trial)  # what is unproven is served, but may be wrong
+    return [
+        *_of_hidden(array, trial),
+        *_of_damaged(array, trial),
+        *_of_bitmaps(array, trial),
+        *_of_journal(array, trial),
+        *_of_partial_parity(array, trial),
+    ]
+
+
+def unread_superblocks(images: Iterable[RawImage]) -> list[Unread]:
+    """Return where images on which no superblock is to be seen may have one that cannot be read.
+
+    Of each the first sector: with it the rest can be told, if there is one.
+    """
+    found: list[Unread] = []
+    for image in images:
+        sources: list[RawImage | Window] = [image, *windows_of(image, read_partitions(image, image.path)[0])]
+        if len(sources) == 1 and _unread(image, 0, 2 * SECTOR):  # what says that there is a table
+            found.append(Unread(image.path, image, "the partition table", _unread(image, 0, _TABLE)))
+        for source in sources:
+            lost = Extents().union(*(_unread(source, at, SECTOR) for at in places(source.size)))
+            if lost:
+                found.append(Unread(source.path, image, "where superblocks may lie", lost))
+    return found
 
 
 class _Trial:
@@ -66,6 +97,7 @@ class _Trial:
 
     Attributes:
         withheld: what is withheld now [bytes].
+        unsure: the same with what is unproven.
     """
 
     def __init__(self, array: OpenArray) -> None:
@@ -73,16 +105,30 @@ class _Trial:
         self._members = [member for member, _ in array.serving]
         account = array.account()
         self.withheld = account.lost + account.doubtful
+        self.unsure = self.withheld + account.unproven
 
     def of(self, more: Sequence[tuple[Member, RawImage | Window]], flaws: Sequence[Flaw]) -> int:
         """Return how many bytes would be withheld with more members, and these flaws of those that are there."""
+        account = self._account(self._description, more, flaws)
+        return account.lost + account.doubtful
+
+    def unsure_with_proven_parity(self, flaws: Sequence[Flaw]) -> int:
+        """Return how many bytes would be unproven, or withheld, if parity were right everywhere."""
+        account = self._account(replace(self._description, unsynced=Extents()), (), flaws)
+        return account.lost + account.doubtful + account.unproven
+
+    def _account(
+        self,
+        description: ArrayDescription,
+        more: Sequence[tuple[Member, RawImage | Window]],
+        flaws: Sequence[Flaw],
+    ) -> Account:
         members = [member for member, _ in more]
-        found = [*known_flaws(self._description, members, [source.size for _, source in more])]
+        found = [*known_flaws(description, members, [source.size for _, source in more])]
         for number, (_, source) in enumerate(more):
             found.append(Flaw(number, source.known_losses(0, source.size), Trust.NONE, "cannot be read"))
         found += [replace(flaw, source=flaw.source + len(more)) for flaw in flaws]
-        account = account_of(chart_sections(self._description, [*members, *self._members], found))
-        return account.lost + account.doubtful
+        return account_of(chart_sections(description, [*members, *self._members], found))
 
 
 def _unread(source: RawImage | Window, start: int, length: int) -> Extents:
@@ -114,6 +160,8 @@ def _of_hidden(array: OpenArray, trial: _Trial) -> list[Unread]:
     missing = array.description.missing_roles
     if alike is None:
         return []
+    if trial.of((), _without(array.flaws, NO_JOURNAL)) < trial.withheld:
+        return [each for _, unread in hidden for each in unread]  # any of them may be the journal
     for n in range(1, min(len(hidden), len(missing)) + 1):
         for roles in islice(combinations(missing, n), _MOST_TRIALS):
             more = [
@@ -232,3 +280,50 @@ def _of_bitmaps(array: OpenArray, trial: _Trial) -> list[Unread]:
             flaws = [each for each in flaws if each not in told]
             flaws += flaws_of_past(array.description, proven, number)
     return found if trial.of((), flaws) < trial.withheld else []
+
+
+# Write journals, partial parity logs ---------------------------------------------------------------------------------
+
+
+def _of_journal(array: OpenArray, trial: _Trial) -> list[Unread]:
+    """Return what cannot be read of a write journal, where the replay needs it and something is doubtful without."""
+    journal = next((each for each in array.description.members if each.state is State.JOURNAL), None)
+    source = None if journal is None else array.members.get(journal.path)
+    if journal is None or source is None or isinstance(source, Nested) or journal.path not in array.superblocks:
+        return []
+    missed = missed_blocks(source, claim_of(array.superblocks[journal.path]))
+    lost = Extents().union(*(_unread(source, start, stop - start) for start, stop in missed))
+    reasons = {NEWER_IS_LOST}
+    if array.description.withheld != array.recorded.withheld:
+        reasons.add(array.description.withheld)  # it cannot be replayed to its end
+    if not lost or trial.of((), _without(array.flaws, *reasons)) >= trial.withheld:
+        return []
+    return [Unread(journal.path, _image(source), "the write journal", lost)]
+
+
+def _of_partial_parity(array: OpenArray, trial: _Trial) -> list[Unread]:
+    """Return what cannot be read of partial parity logs, where nothing else keeps them from settling the parity."""
+    description, found = array.description, []
+    if description.clean or description.reshape is not None or description.shape.level is not Level.RAID5:
+        return []
+    if not description.unsynced.contains(0, description.component_size):
+        return []
+    known = {source.path: (source, claim) for source, claim in _known(array)}
+    for member in description.serving.values():
+        source, claim = known.get(member.path, (None, None))
+        log = None if source is None or claim is None else read_ppl(source, claim)
+        if source is None or claim is None or log is None or claim.ppl is None:
+            return []
+        damaged = [(each.offset, each.pp_size) for each in log.entries if not each.intact]
+        damaged = [(claim.ppl.offset, claim.ppl.size)] if log.problem else damaged
+        lost = [_unread(source, start, length) for start, length in damaged]
+        if not all(lost):
+            return []  # damaged, and not for want of sectors
+        if lost:
+            found.append(Unread(source.path, _image(source), "the partial parity log", Extents().union(*lost)))
+    return found if found and trial.unsure_with_proven_parity(array.flaws) < trial.unsure else []
+
+
+def _without(flaws: Sequence[Flaw], *reasons: str) -> list[Flaw]:
+    """Return the flaws that have other reasons."""
+    return [flaw for flaw in flaws if flaw.reason not in reasons]

@@ -20,7 +20,8 @@ from raidfs.engine.copies import Copies, compare_copies, copies_of
 from raidfs.engine.mirror_compare import Difference
 from raidfs.engine.odd_copies import OddCopy, odd_copies
 from raidfs.engine.seam import find_seam
-from raidfs.engine.verify import Run, Walked, mismatch_of, mismatching_stripes, walk, walkable_of, walked_bytes
+from raidfs.engine.verify import Run, Walked, mismatch_of, walk, walkable_of, walked_bytes
+from raidfs.engine.worth_judging import beside_walk
 from raidfs.errors import Interrupted, OutputError
 from raidfs.extents import Extents
 from raidfs.image.digest import Begun, Digest, begun_of, digest_images
@@ -103,21 +104,17 @@ class Verification:
             self._digest(self._before, "hashing", tell)
         if self._state is not None:
             self._save()
-        steps = walk(self._geometries, array.description, self._flaws, self._sources, self._walked)
+        judge = array.source.scrutinise
+        steps = walk(self._geometries, array.description, self._flaws, self._sources, self._walked, judge)
         for walked in self._closed(steps):
             self._walked = walked
             tell("comparing", 0)
         self._learn()
         if self._copies is not None:
-            found = compare_copies(
-                array.description, self._members, self._flaws, self._sources, array.source, self._copies
-            )
-            for copies in self._closed(found):
-                self._copies = copies
-                tell("old copies", 0)
+            self._compare_copies(self._copies, tell)
         odd = self._odd_copies()
         seam = find_seam(array.description, self._members, self._flaws, self._sources)
-        self._doubt()
+        array.source.scrutinise(beside_walk(array.description, self._members, self._flaws))
         if self._hashing:
             self._digest(self._after, "hashing again", tell)
         array.assert_unchanged()
@@ -154,18 +151,21 @@ class Verification:
         if learned:
             self._array.source.learn(learned)
 
+    def _compare_copies(self, copies: Copies, tell: Tell) -> None:
+        """Compare old copies with what the array serves by itself: what was judged is not served any more."""
+        array = self._array
+        with closing(array.another_source()) as served:
+            found = compare_copies(array.description, self._members, self._flaws, self._sources, served, copies)
+            for each in self._closed(found):
+                self._copies = each
+                tell("old copies", 0)
+
     def _odd_copies(self) -> tuple[OddCopy, ...]:
         """Say which of old and new copy is wrong where they differ."""
         if self._copies is None:
             return ()
         array = self._array
         return tuple(odd_copies(array.description, self._members, self._flaws, self._sources, self._copies))
-
-    def _doubt(self) -> None:
-        """Let the array judge what disagrees, so that its account tells of it: as `-o check` does on every read."""
-        mismatches = mismatching_stripes(self._walked, self._geometries)
-        differing = [(each.start, each.stop) for each in self._walked.differences]
-        self._array.source.scrutinise(mismatches.union(Extents(differing)))
 
     @property
     def _total(self) -> int:

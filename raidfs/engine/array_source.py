@@ -40,6 +40,8 @@ _SMALLEST = 4096
 """Parts of a request are not made smaller than this [bytes]."""
 _MOST_TRIES = 16
 """Rounds of reading and planning again for one request, until members that still fail are left out of it."""
+_JUDGED_AT_ONCE = 32 << 20
+"""Array bytes that are judged together, at most; bounds the memory."""
 _NOTHING = Extents()
 _PATIENCE = 20.0
 """Seconds until a member that does not answer is rebuilt around."""
@@ -111,7 +113,7 @@ class ArraySource:
         fixed = without_healed((*known, *told), self._sources)
         self._n_fixed = len(fixed)
         self._sight = self._look((*fixed, *unread_flaws(self._sources, fixed)), 0)
-        self._scrutiny = self._scrutinised(check=policy.check)
+        self._scrutiny, self._is_thorough = self._scrutinised(check=policy.check), policy.check
 
     @property
     def size(self) -> int:
@@ -175,11 +177,13 @@ class ArraySource:
     def scrutinise(self, ranges: Extents) -> None:
         """Have all that is behind some array bytes judged, whatever it holds: what is found counts from then on.
 
-        That is what `Policy.check` does on every read.
+        That is what `Policy.check` does on every read. What was judged so is never judged again with less.
         """
-        everything = self._scrutiny if self.policy.check else self._scrutinised(check=True)
+        if not self._is_thorough:
+            self._scrutiny, self._is_thorough = self._scrutinised(check=True), True
         for start, stop in ranges:
-            everything.settle(*solved_with(self._sight.charts, start, stop))
+            for low in range(start, stop, _JUDGED_AT_ONCE):
+                self._scrutiny.settle(*solved_with(self._sight.charts, low, min(low + _JUDGED_AT_ONCE, stop)))
 
     def learn(self, failures: Iterable[tuple[int, Extents, str]]) -> None:
         """Take (source, image bytes, reason) as unreadable from now on."""

@@ -54,6 +54,7 @@ REASONS = {
     Fault.BESIDE_LITTLE: "in a row of which less than 4096 bytes look as if never copied, which may be an accident",
     Fault.STALE: "parity disagrees, which was never proven there",
     Fault.ENDED: "zeros up to the end of the member; rows before disagree, and other members end like this, too",
+    Fault.IN_NEITHER: "neither geometry of the reshape explains the row, and nothing tells what of it is wrong",
 }
 """One clause each for `explain`."""
 

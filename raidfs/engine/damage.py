@@ -25,6 +25,13 @@ from raidfs.geometry.standing import cells_of
 
 UNREADABLE = "could not be read"
 """Reason of what failed when it was read."""
+_MAYBE_REWRITTEN = "the kernel may have rewritten this place without recording it"
+_MAYBE_UNWRITTEN = "nothing proves that the new geometry was written here"
+_LIKELY_LEFT = "nothing tells of this row, beyond a clean edge of the reshape"
+_LIKELY_WRITTEN = "nothing tells of this row, behind a clean edge of the reshape"
+_LIKELY_SAME = "the same at both places, but too little to prove anything"
+OF_THE_FRONT = frozenset((_MAYBE_REWRITTEN, _MAYBE_UNWRITTEN, _LIKELY_LEFT, _LIKELY_WRITTEN, _LIKELY_SAME))
+"""Reasons of what speaks against members only because nobody knows which geometry a row holds."""
 
 
 @dataclass(frozen=True)
@@ -202,26 +209,21 @@ class _FrontOnMembers:
         shift = member.new_data_offset
         yield Flaw(source, rows.written.shift(shift), Trust.NONE, "rewritten in the new geometry", Side.BEFORE)
         risk = rows.open.union(rows.likely_written).shift(shift)
-        reason = "the kernel may have rewritten this place without recording it"
-        yield from self._open(member, source, Side.BEFORE, risk, reason)
+        yield from self._open(member, source, Side.BEFORE, risk, _MAYBE_REWRITTEN)
         if reshape.front is None:
             return
-        reason = "nothing tells of this row, beyond a clean edge of the reshape"
-        yield from self._likely(member, source, Side.BEFORE, rows.likely_left.shift(shift), reason)
+        yield from self._likely(member, source, Side.BEFORE, rows.likely_left.shift(shift), _LIKELY_LEFT)
         yield Flaw(source, rows.left.shift(shift), Trust.NONE, "not yet written in the new geometry", Side.AFTER)
         risk = rows.open.union(rows.likely_left).shift(shift)
-        reason = "nothing proves that the new geometry was written here"
-        yield from self._open(member, source, Side.AFTER, risk, reason)
-        reason = "nothing tells of this row, behind a clean edge of the reshape"
-        yield from self._likely(member, source, Side.AFTER, rows.likely_written.shift(shift), reason)
+        yield from self._open(member, source, Side.AFTER, risk, _MAYBE_UNWRITTEN)
+        yield from self._likely(member, source, Side.AFTER, rows.likely_written.shift(shift), _LIKELY_WRITTEN)
 
     def _open(self, member: Member, source: int, side: Side, place: Extents, reason: str) -> Iterable[Flaw]:
         """Rows that are open are doubtful, but for what is the same at both places [image bytes]."""
         likely = self._cells(self._likely_agreed, member, side)
         rest = place.difference(self._cells(self._agreed, member, side))
         yield Flaw(source, rest.difference(likely), Trust.DOUBTFUL, reason, side)
-        same = "the same at both places, but too little to prove anything"
-        yield Flaw(source, rest.intersection(likely), Trust.UNPROVEN, same, side)
+        yield Flaw(source, rest.intersection(likely), Trust.UNPROVEN, _LIKELY_SAME, side)
 
     def _likely(self, member: Member, source: int, side: Side, place: Extents, reason: str) -> Iterable[Flaw]:
         """Rows that are likely are unproven, but for what is the same at both places for sure [image bytes]."""

@@ -37,6 +37,8 @@ class Fault(IntEnum):
     """Data, where as many copies, or better ones, are filled alike: one or the other."""
     ENDED = 12
     """Zeros, up to the end of a member that may have been given up before."""
+    IN_NEITHER = 13
+    """In a row that neither geometry of a reshape explains."""
 
     @property
     def trust(self) -> Trust:
@@ -63,6 +65,7 @@ _TRUST = {
     Fault.BESIDE_LITTLE: Trust.UNPROVEN,
     Fault.CONTESTED: Trust.UNPROVEN,
     Fault.ENDED: Trust.DOUBTFUL,
+    Fault.IN_NEITHER: Trust.DOUBTFUL,
 }
 
 

@@ -60,7 +60,7 @@ class ParityJudge:
         start, stop = max(start, low), min(stop, high)
         found = Gathered()
         judged = list(judge_rows(self._rows, sources, start, stop, with_kinds=True)) if start < stop else []
-        if judged and _is_worth_a_hearing(judged):
+        if judged and is_worth_a_hearing(judged):
             judged = self._around.before(judged, sources) + judged + self._around.behind(judged, sources)
             self._hear(judged, sources, (start, stop), found)
         for each in judged:
@@ -129,7 +129,7 @@ def _filled(judged: Judged) -> NDArray[np.bool_]:
     return filled
 
 
-def _is_worth_a_hearing(judged: Sequence[Judged]) -> bool:
+def is_worth_a_hearing(judged: Sequence[Judged]) -> bool:
     """Tell whether anything disagrees, or two members are filled in a row that agrees."""
     if any(((each.verdict != AGREES) & (each.verdict != UNCHECKED)).any() for each in judged):
         return True

@@ -13,6 +13,7 @@ from raidfs.engine.health import Trust
 from raidfs.engine.judge import ParityJudge
 from raidfs.engine.judgement import Judge
 from raidfs.engine.replacements import judges_of_replacements
+from raidfs.engine.undecided_rows import judge_of_undecided
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, Side, before_section, sections_of, touched_rows
 
@@ -32,8 +33,9 @@ def judges_of(description: ArrayDescription, members: Sequence[Member], *, check
         for section in _serving(description)
         for judge in _judge(description, members, section, (), check=check)
     ]
+    found += judge_of_undecided(description, members, check=check)
     gone = _overwritten(description, members)
-    for left in _copies_left_behind(description):
+    for left in copies_left_behind(description):
         found += [(left, judge) for judge in _judge(description, members, left, gone, check=check)]
     return found
 
@@ -52,7 +54,7 @@ def _serving(description: ArrayDescription) -> list[Section]:
     return [*(each for each in sections if each.side is not Side.BEFORE), whole]
 
 
-def _copies_left_behind(description: ArrayDescription) -> list[Section]:
+def copies_left_behind(description: ArrayDescription) -> list[Section]:
     """Return the runs behind the position of a reshape of mirrors in the geometry that they had before.
 
     Old copies are worth something only where nothing was written since they were copied. Elsewhere they are not asked:

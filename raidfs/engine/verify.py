@@ -8,7 +8,7 @@ sector. A walk may be stopped after any batch and gone on with from its last val
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from raidfs.engine.health import Trust
 from raidfs.engine.mirror_compare import MOST_DIFFERENCES, Compared, Difference, compare_mirrors
 from raidfs.engine.mirrors import Mirrors, mirrors_of
 from raidfs.engine.rows import Judged, Rows, judge_rows, rows_of
+from raidfs.engine.worth_judging import in_copies, in_rows
 from raidfs.extents import Extents
 from raidfs.geometry.reshape import Section, sections_of
 from raidfs.geometry.table import symbol_name
@@ -124,6 +125,7 @@ def walk(
     flaws: Sequence[Flaw],
     sources: Sequence[BlockSource],
     walked: Walked = Walked(),
+    hear: Callable[[Extents], None] = lambda _: None,
 ) -> Iterator[Walked]:
     """Judge every stripe, and compare all copies.
 
@@ -133,6 +135,7 @@ def walk(
         flaws: everything known against the sources.
         sources: the members, by source.
         walked: where to go on.
+        hear: is called with what of each batch a judge may have something to say about [array bytes].
 
     Yields:
         What was found so far, after each batch; the last one is the result.
@@ -147,12 +150,17 @@ def walk(
         match geometries[section]:
             case Rows() as rows:
                 start, stop = rows.bounds
-                for judged in judge_rows(rows, sources, max(start, walked.position), stop):
+                for judged in judge_rows(rows, sources, max(start, walked.position), stop, with_kinds=True):
                     walked = _add(walked, rows, judged, redundancy, flaws)
+                    hear(in_rows(rows, judged))
                     yield walked
             case Mirrors() as mirrors:
-                for compared in compare_mirrors(mirrors, sources, max(mirrors.bounds[0], walked.position)):
+                position = max(mirrors.bounds[0], walked.position)
+                for compared in compare_mirrors(mirrors, sources, position):
                     walked = _add_compared(walked, compared)
+                    if compared.n_differences or compared.unread:
+                        hear(in_copies(mirrors, position, compared.stop))
+                    position = compared.stop
                     yield walked
         walked = replace(walked, section=section + 1, position=-1, pending=-1)
         yield walked
@@ -356,9 +364,3 @@ def mismatch_of(run: Run, geometries: Sequence[Walkable]) -> Mismatch:
         image_offset=None if lane is None else lane[1] + run.start,
         proven=run.proven,
     )
-
-
-def mismatching_stripes(walked: Walked, geometries: Sequence[Walkable]) -> Extents:
-    """Return the stripes that disagree, as far as they are kept [array bytes]."""
-    found = [mismatch_of(run, geometries) for run in walked.runs]
-    return Extents([(each.array_start, each.array_stop) for each in found])

@@ -272,14 +272,14 @@ def render(verified: Verified, title: str, account: Account, proofs: Sequence[Pr
         held = f"{format_size(verified.copies.compared)} also held at their old place, {format_size(equal)} of it equal"
         lines += _head("Copies", [held])
     lines += _head("Front", [each.sentence for each in proofs])
-    lines += _head("Account", _account(verified, account))
+    lines += _head("Account", _account(account))
     lines += _head("Originals", _originals(verified))
     marks = {Severity.ERROR: "!!", Severity.WARNING: "!", Severity.NOTE: "-"}
     lines += _head("Findings", [f"{marks[each.severity]:<3}{each.message}" for each in findings_of(verified)])
     return "\n".join([*lines, f"Result    {_result(verified)}"]) + "\n"
 
 
-def _account(verified: Verified, account: Account) -> list[str]:
+def _account(account: Account) -> list[str]:
     """Say what the array's bytes are worth, now that this is known."""
     parts = [
         f"{format_size(n)} {word}"
@@ -292,10 +292,7 @@ def _account(verified: Verified, account: Account) -> list[str]:
         )
         if n
     ]
-    walked = verified.walked
-    left = walked.n_runs + walked.n_differences - len(walked.runs) - len(walked.differences)
-    more = f"; without {left} more places that disagree" if left else ""
-    return [f"{', '.join(parts)}, with what disagrees taken into it (as -o check does){more}"]
+    return [f"{', '.join(parts)}, with what disagrees taken into it (as -o check does)"]
 
 
 def _head(name: str, lines: list[str]) -> list[str]:

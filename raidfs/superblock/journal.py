@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.block import BlockSource, read_exact
+from raidfs.extents import Extents
 from raidfs.superblock.claim import MemberClaim
 from raidfs.superblock.crc32c import crc32c, crc32c_rows
 from raidfs.superblock.layout import Field, Record, Table
@@ -127,7 +128,30 @@ def read_journal(source: BlockSource, claim: MemberClaim) -> Iterator[Logged | J
     Raises:
         SourceError: the source is gone.
     """
+    yield from _read_ring(_Ring(source, claim), claim)
+
+
+def missed_blocks(source: BlockSource, claim: MemberClaim) -> Extents:
+    """Return the blocks that could not be read though a replay needs them, or may need them [bytes of the device].
+
+    Where the sequence ends because of one, nobody knows what follows: up to the tail, all around the ring.
+
+    Args:
+        source: the journal device.
+        claim: of its superblock.
+    """
     ring = _Ring(source, claim)
+    *_, end = _read_ring(ring, claim)
+    missed = Extents([(at, at + BLOCK) for at in ring.missed])
+    if isinstance(end, JournalEnd) and end.problem and ring.missed:
+        at = ring.missed[-1]
+        rest = [(at, ring.tail)] if at < ring.tail else [(at, ring.size), (0, ring.tail)]
+        missed = missed.union(Extents(rest))
+    return missed.shift(claim.data_offset)
+
+
+def _read_ring(ring: _Ring, claim: MemberClaim) -> Iterator[Logged | JournalEnd]:
+    """Yield what a ring holds; see `read_journal`."""
     position, seq = ring.tail, None
     left = ring.n_blocks
     while left > 0:
@@ -213,7 +237,14 @@ def _logged(payloads: list[_Payload], places: list[int | None]) -> Iterator[Logg
 
 
 class _Ring:
-    """The blocks of a journal with their checksums, read a window at a time."""
+    """The blocks of a journal with their checksums, read a window at a time.
+
+    Attributes:
+        size: [bytes].
+        n_blocks: the same in blocks.
+        tail: where the oldest entry is [bytes from data_offset].
+        missed: where blocks that were asked for could not be read, in this order [bytes from data_offset].
+    """
 
     RIGHT, WRONG, LOST = range(3)
     """States of a block: its checksum is right, is wrong, or it cannot be read."""
@@ -226,6 +257,7 @@ class _Ring:
         self.n_blocks = self.size // BLOCK
         tail = claim.journal_tail or 0
         self.tail = tail if tail < self.size and tail % BLOCK == 0 else 0  # as r5l_load_log
+        self.missed: list[int] = []
         self._windows: dict[int, tuple[bytes, NDArray[np.uint32], NDArray[np.bool_]]] = {}
 
     def meta(self, position: int, seq: int | None) -> Record | JournalEnd:
@@ -287,6 +319,8 @@ class _Ring:
                 self._windows.pop(next(iter(self._windows)))
             self._windows[number] = self._read(number)
         raw, checksums, lost = self._windows[number]
+        if lost[inside]:
+            self.missed.append(position)
         return raw[inside * BLOCK : (inside + 1) * BLOCK], int(checksums[inside]), bool(lost[inside])
 
     def _read(self, number: int) -> tuple[bytes, NDArray[np.uint32], NDArray[np.bool_]]:

@@ -66,6 +66,7 @@ class PartialParity:
         parity: XOR of the data that were not modified; empty where all were.
         intact: the checksum of `parity` is right; else it never was, or cannot be read.
         pp_size: of the partial parity [bytes], also where it cannot be read.
+        offset: where that lies [bytes of the member].
     """
 
     data_offset: int
@@ -74,6 +75,7 @@ class PartialParity:
     parity: bytes
     intact: bool
     pp_size: int
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def read_ppl(source: BlockSource, claim: MemberClaim) -> PartialParityLog | None
     generation = last[1].number("generation")
     if any(later > generation for later in _generations(raw, at, signature)):
         return PartialParityLog(generation, (), f"{where} is broken in the middle: a newer header follows later")
-    return PartialParityLog(generation, tuple(_parities(raw, lost, *last)))
+    return PartialParityLog(generation, tuple(_parities(raw, lost, area.offset, *last)))
 
 
 def _header(raw: bytes, at: int, signature: int) -> Record | None:
@@ -153,8 +155,8 @@ def _generations(raw: bytes, start: int, signature: int) -> Iterator[int]:
                 yield header.number("generation")
 
 
-def _parities(raw: bytes, lost: Extents, at: int, header: Record) -> Iterator[PartialParity]:
-    """Yield the entries of the header at a place [bytes of the area]."""
+def _parities(raw: bytes, lost: Extents, area: int, at: int, header: Record) -> Iterator[PartialParity]:
+    """Yield the entries of the header at a place [bytes of the area]; `area`: where that begins [member bytes]."""
     at += HEADER.size
     for entry in _entries(header):
         size = entry.quantity("pp_size")
@@ -167,5 +169,6 @@ def _parities(raw: bytes, lost: Extents, at: int, header: Record) -> Iterator[Pa
             parity=parity,
             intact=there and crc32c(_ONES, parity) ^ _ONES == entry.number("checksum"),
             pp_size=size,
+            offset=area + at,
         )
         at += size // SECTOR * SECTOR

@@ -1,4 +1,4 @@
-"""Superblocks, bad-block logs and bitmaps that cannot be read are asked for where the array has more with them."""
+"""Superblocks, bad-block logs, bitmaps and md's logs that cannot be read are asked for where that gives bytes back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
 from raidfs.extents import Extents
 from raidfs.image.ddrescue import Status, parse_mapfile
+from raidfs.superblock import claim_of
 from tests.oracle.layouts import Geometry
 from tests.oracle.superblock import superblock_offset
 from tests.oracle.writer import Simulation, write_array
 from tests.support.damaged import write_map
 from tests.support.disks import Slice, gpt_disk
-from tests.support.golden import SECTOR, Case, golden_case
+from tests.support.golden import SECTOR, Case, cases_here, golden_case
 
 pytestmark = pytest.mark.golden
 GROWN = golden_case("a-r5-3to4-12-64k-40")
@@ -208,3 +209,84 @@ def test_a_bitmap_is_asked_for_where_it_may_prove_that_a_member_missed_nothing(
     # one that can be read tells as much
     found = asked(members, {members[1]: bad}, tmp_path, capsys)
     assert not any(each["metadata"] for each in found.values())
+
+
+def in_journal(members: Sequence[Path], journal: Path) -> int:
+    """Where the oldest entry of a write journal lies [bytes of the device]."""
+    with open_array([str(path) for path in members]) as array:
+        claim = claim_of(array.superblocks[str(journal)])
+    assert claim.journal_tail is not None
+    return claim.data_offset + claim.journal_tail
+
+
+JOURNALED = cases_here("j-r5-journal-dirty", "j-r5-journal-writeback")
+by_name = pytest.mark.parametrize("case", JOURNALED, ids=lambda case: case.name)
+
+
+@by_name
+def test_what_a_replay_needs_of_a_write_journal_is_asked_for(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The oldest entry, and what may follow it; not what was overwritten long ago, nor what lies behind the end."""
+    members = case.members()
+    journal = members[case.data["expect"].get("journal_member", -1)]
+    start = in_journal(members, journal)
+    bad = Extents.span(start + SECTOR, start + 2 * SECTOR)
+    assert withheld(members, maps({journal: bad}, tmp_path)) > withheld(members) == 0
+    found = asked(members, {journal: bad}, tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items()} == {journal: [("the write journal", bad)]}
+    far = Extents.span(journal.stat().st_size - SECTOR, journal.stat().st_size)
+    assert withheld(members, maps({journal: far}, tmp_path)) == 0
+    assert asked(members, {journal: far}, tmp_path, capsys) == {}
+
+
+@by_name
+def test_the_superblock_of_a_write_journal_is_asked_for(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = case.members()
+    journal = members[case.data["expect"].get("journal_member", -1)]
+    found = asked(members, {journal: SUPERBLOCK}, tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items()} == {journal: [("the superblock 1.2", SUPERBLOCK)]}
+
+
+def test_a_partial_parity_log_is_asked_for_where_it_settles_the_parity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is withheld without it, but what is rebuilt is unproven."""
+    members = golden_case("j-r5-ppl-dirty-missing").members()
+    with open_array([str(path) for path in members]) as array:
+        area = claim_of(array.superblocks[str(members[1])]).ppl
+        unproven = array.account().unproven
+    assert area is not None
+    bad = Extents.span(area.offset, area.offset + SECTOR)
+    mapped = Options(mapfiles=tuple(maps({members[1]: bad}, tmp_path)[1::2]))
+    with open_array([str(path) for path in members], mapped) as array:
+        assert array.account().unproven > unproven
+        assert array.account().doubtful == array.account().lost == 0
+    found = asked(members, {members[1]: bad}, tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items()} == {members[1]: [("the partial parity log", bad)]}
+    words = [*maps({members[1]: bad}, tmp_path), *map(str, members), "-o", str(tmp_path / "again")]
+    assert main(["needs", *words]) == 0
+    assert "of the array are unproven. Worth another attempt:" in capsys.readouterr().out
+    behind = Extents.span(area.offset + area.size - SECTOR, area.offset + area.size)
+    assert not any(each["ranges"] for each in asked(members, {members[1]: behind}, tmp_path, capsys).values())
+
+
+def test_where_no_superblock_can_be_read_their_places_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = GROWN.members()
+    bad = dict.fromkeys(members, SUPERBLOCK.union(Extents.span(100 * SECTOR, 101 * SECTOR)))
+    found = asked(members, bad, tmp_path, capsys)
+    assert {path: what(each) for path, each in found.items()} == {
+        path: [("where superblocks may lie", SUPERBLOCK)] for path in members
+    }
+    assert main(["needs", *maps(bad, tmp_path), *map(str, members), "-o", str(tmp_path / "again")]) == 0
+    out = capsys.readouterr().out
+    assert "holds an md superblock" in out
+    assert "Worth another attempt, since superblocks may lie there:" in out
+    # where all of them can be read there is none, and nothing to ask for
+    plain = tmp_path / "plain.img"
+    plain.write_bytes(bytes(1 << 20))
+    assert main(["needs", str(plain), "-o", str(tmp_path / "none")]) == 1

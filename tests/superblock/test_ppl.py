@@ -32,7 +32,9 @@ def claim(size: int = ROOM) -> MemberClaim:
 def read(raw: bytes, losses: Extents = Extents(), size: int = ROOM) -> PartialParityLog:
     found = read_ppl(PlacedSource(AT + ROOM, {AT: raw}, losses.shift(AT)), claim(size))
     assert found is not None
-    return found
+    for each in found.entries:  # where each says that its parity lies
+        assert not each.intact or raw[each.offset - AT : each.offset - AT + each.pp_size] == each.parity
+    return replace(found, entries=tuple(replace(each, offset=0) for each in found.entries))
 
 
 def entry(told: Entry, *, intact: bool = True) -> PartialParity:
