@@ -16,9 +16,10 @@ from raidfs.array.description import ArrayDescription
 from raidfs.array.front import Front, Proof
 from raidfs.block import BlockSource
 from raidfs.evidence.cells import Flags
-from raidfs.evidence.edge import SUPPORT, Edge, find_edge, rows_in_flight
+from raidfs.evidence.edge import Edge, find_edge, rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Survey, Surveyor, joined
 from raidfs.evidence.unlike import heard
+from raidfs.evidence.voices import SUPPORT
 from raidfs.evidence.votes import Votes, agreed_pages, votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.extents import Extents
@@ -125,14 +126,14 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
     """Return how many rows need not be looked at, because the reshape is well beyond them.
 
     They are found by doubling, then halving the distance between a few rows that are all written and others; whether
-    it is true is seen when all rows from there on have been looked at.
+    it is true is seen when all rows from there on have been looked at. Rows that may be deceived need all others.
     """
     reach, total = _REACH * max(1, in_flight), window.stop - window.first
     n = min(_PROBED, reach)
 
     def is_written(start: int) -> bool:
         votes = votes_of(_survey(window, surveyor, start, n))
-        return int(votes.any_written.sum()) >= SUPPORT and not votes.any_left.any()
+        return int(votes.alone_written.sum()) >= SUPPORT and not votes.any_left.any()
 
     low, high = 0, reach
     while high + n <= total and is_written(high):
@@ -149,7 +150,7 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
 
 def _is_passed(edge: Edge, votes: Votes, travel: Numbers, done: int) -> bool:
     """Tell whether the last rows that were looked at lie ahead of the front for sure."""
-    if edge.first_left is None or not edge.is_ordered or edge.first_left + 2 * edge.in_flight >= done:
+    if edge.first_left is None or not (edge.is_ordered and edge.is_strong) or edge.first_left + 2 * edge.in_flight >= done:
         return False
     lately = travel >= done - edge.in_flight
     return not (votes.any_written & lately).any() and edge.last_written < edge.first_left + edge.in_flight
@@ -165,15 +166,29 @@ def _front(window: Window, survey: Survey, votes: Votes, edge: Edge) -> Front:
         likely_left=_rows(survey, edge.likely_left),
         left=_rows(survey, edge.left).union(_beyond(window, survey, edge)),
         agreed=_pages(sure),
-        likely_agreed=_pages(equal[~_is_hidden(window, survey, edge, equal)]) if edge.is_clean else Extents(),
+        likely_agreed=_pages(equal[~_may_be_lost(window, survey, edge, equal)]) if edge.is_clean else Extents(),
         proofs=_proofs(window, survey, votes, edge),
     )
 
 
-def _is_hidden(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:
-    """Tell of which array pages a tear could hide in both rows: that of the new place, and that of the old one."""
-    hidden = survey.rows[edge.hidden]
-    found: Flags = np.isin(window.after.cell_of(pages)[1], hidden) & np.isin(window.old_cell(pages)[1], hidden)
+def _may_be_lost(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:
+    """Tell of which array pages, the same at both places, the old one may be overwritten and the new one not written.
+
+    The reshape comes to the old place first and may have stopped between both; or a tear could hide in both rows, or
+    in that of the old place, where it is not seen that the new one was written.
+    """
+    new_row, old_row = window.after.cell_of(pages)[1], window.old_cell(pages)[1]
+    new, old = window.travel(new_row), window.travel(old_row)
+    hidden, is_open = survey.rows[edge.hidden], new > edge.last_seeming
+    torn = np.isin(old_row, hidden) & (np.isin(new_row, hidden) | is_open)
+    between = (old < new) & is_open
+    if edge.first_seeming is not None:
+        between &= old <= edge.first_seeming  # which itself may be written in part
+    if edge.first_seeming is None or edge.first_seeming - edge.last_seeming > edge.in_flight:
+        # it may have stopped anywhere, but hardly where nothing is: what it lost would have had neighbours
+        empty = survey.rows[((survey.ids == 0) & survey.known).all(axis=1)]
+        between &= ~(np.isin(new_row, empty) & np.isin(old_row, empty))
+    found: Flags = torn | between
     return found
 
 

@@ -109,7 +109,7 @@ def _alike(random: Random, reshape: Reshape) -> Reshape:
         after = replace(after, chunk=random.choice([each for each in CHUNKS if each != after.chunk]))
     move = random.choice([0, 0, 4, 16]) * 4 * K
     offsets = {role: (START, START + (move if reshape.backwards else -move)) for role in range(before.raid_disks)}
-    size = random.choice([160, 640, 1280]) * K
+    size = random.choice([160, 320, 640]) * K
     drawn = replace(reshape, before=before, after=after, component_size=size, offsets=offsets)
     step = drawn.step * after.data_disks
     behind = random.choice([0, 0, random.randint(0, drawn.size // step)]) * step
