@@ -50,7 +50,7 @@ class Edge:
         is_strong: rows that speak for themselves suffice for that, and for both rows.
         is_clean: no disorder and no torn row is seen near the edge, and many rows would show it.
         written, likely_written, likely_left, left: bool (k,): see `raidfs.array.front`.
-        hidden: bool (k,): rows near the edge that tell nothing, in which a tear would not be seen.
+        hidden: bool (k,): rows near the edge in which a tear would not be seen.
     """
 
     in_flight: int
@@ -97,8 +97,8 @@ def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
     is_clean = (last >= 0 or first is not None) and seem_disorder < 0
     is_clean = is_clean and _is_clean(votes, travel, (last, first), in_flight)
     silent = ~sure_written & ~sure_left
-    hidden = silent & _hidden(votes, travel, (last, first))
-    ahead = np.zeros(len(travel), np.bool_) if first is None else (travel >= first) & ~_torn_unseen(votes, travel)
+    hidden = silent & (_hidden(votes, travel, (last, first)) | _torn_unseen(votes, travel))
+    ahead = np.zeros(len(travel), np.bool_) if first is None else travel >= first
     return Edge(
         in_flight=in_flight,
         last_written=last_written,
@@ -144,9 +144,12 @@ def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in
 
 
 def _torn_unseen(votes: Votes, travel: Numbers) -> Flags:
-    """Tell which rows may be written in part: no equation would show it, and no row before them is seen to be whole."""
+    """Tell which rows may be written in part: no equation would show it, and no row before them is known to be left.
+
+    Nothing but that it fails the new equations speaks for such a row.
+    """
     first_clear = travel[votes.clear].min(initial=np.iinfo(np.int64).max)
-    found: Flags = votes.blind & votes.alone_left & (travel < first_clear)
+    found: Flags = votes.blind & votes.alone_left & ~votes.unlike & (travel < first_clear)
     return found
 
 
