@@ -20,7 +20,7 @@ import numpy as np
 
 from raidfs.array.description import ArrayDescription
 from raidfs.evidence.cells import Flags
-from raidfs.evidence.voices import support
+from raidfs.evidence.voices import SUPPORT, support
 from raidfs.evidence.votes import Votes
 from raidfs.evidence.window import PAGE, Numbers
 
@@ -168,7 +168,12 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> F
     first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
     stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
     bounds = np.flatnonzero(np.diff(tells.astype(np.int8), prepend=1, append=1))
-    found = np.zeros(len(order), dtype=np.bool_)
+    # where other rows tell by themselves, one that holds something and does not is as it would be either way
+    found = votes.busy & (
+        ((travel <= low) & (int(votes.alone_written.sum()) >= SUPPORT))
+        | ((travel >= (low if high is None else high)) & (int(votes.alone_left.sum()) >= SUPPORT))
+    )
+    found = (found[order]) & ~tells & (np.arange(len(order)) > first) & (np.arange(len(order)) < stop)
     for start, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
         if end - start < _LONG and end > first and start < stop:
             found[start:end] = True

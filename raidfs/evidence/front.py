@@ -150,7 +150,11 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
 
 def _is_passed(edge: Edge, votes: Votes, travel: Numbers, done: int) -> bool:
     """Tell whether the last rows that were looked at lie ahead of the front for sure."""
-    if edge.first_left is None or not (edge.is_ordered and edge.is_strong) or edge.first_left + 2 * edge.in_flight >= done:
+    if (
+        edge.first_left is None
+        or not (edge.is_ordered and edge.is_strong)
+        or edge.first_left + 2 * edge.in_flight >= done
+    ):
         return False
     lately = travel >= done - edge.in_flight
     return not (votes.any_written & lately).any() and edge.last_written < edge.first_left + edge.in_flight

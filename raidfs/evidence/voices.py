@@ -2,9 +2,9 @@
 
 Rows that say the same by themselves agree only if it is so. Others have one cause in common:
 
-- All pages of a chunk are moved by one distance in the array. A file that somebody copied over just this distance looks,
-  as far as it reaches, like pages that are moved already, or that are not yet overwritten. So all pages that are found
-  at two places as far apart are one voice.
+- All pages of a chunk are moved by one distance in the array. A file that somebody copied over just this distance
+  looks, as far as it reaches, like pages that are moved already, or that are not yet overwritten. So all pages that are
+  found at two places as far apart are one voice.
 - Two equal cells look like a page and its parity, but a file may lie in a stripe twice. It can do so in one stripe
   only, since its copies would overlap otherwise: all rows of a stripe are one voice.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raidfs.evidence.cells import Flags
+from raidfs.evidence.cells import Flags, Ids
 from raidfs.evidence.window import Numbers
 
 SUPPORT = 4
@@ -104,7 +104,7 @@ def _adds(voice: int, number: int) -> int:
     return int(voice == SILENT or number in (1, _LONG))
 
 
-def distances(here: Numbers, there: Numbers, equal: Flags, ids: Numbers) -> Numbers:
+def distances(here: Numbers, there: Numbers, equal: Flags, ids: Ids) -> Numbers:
     """Return the voices of cells that are equal to another place of their pages.
 
     Args:
@@ -122,7 +122,7 @@ def distances(here: Numbers, there: Numbers, equal: Flags, ids: Numbers) -> Numb
 _FOREIGN = np.iinfo(np.int64).max
 
 
-def _same_in_row(pages: Numbers, ids: Numbers) -> Numbers:
+def _same_in_row(pages: Numbers, ids: Ids) -> Numbers:
     """Return for each cell a page of its row that another cell of the same content would hold; below 0: none."""
     found = np.full(pages.shape, -1, dtype=np.int64)
     for cell in range(pages.shape[1]):

@@ -37,6 +37,7 @@ class Votes:
         pair_written: some cell was, unless the cells that are equal are two equal data pages, and none is parity.
         pair_left: some cell was not, with the same reserve.
         sound: it holds something that speaks and satisfies the equations of a geometry, so that it is hardly torn.
+        busy: it holds something.
         torn: it satisfies the equations of neither geometry.
         blind: the old geometry has no equation by which it could be told from a row that is written in part.
         unlike: a cell of it is not what a write would have put there, see `raidfs.evidence.unlike`.
@@ -54,6 +55,7 @@ class Votes:
     pair_written: Flags
     pair_left: Flags
     sound: Flags
+    busy: Flags
     torn: Flags
     blind: Flags
     unlike: Flags
@@ -142,6 +144,7 @@ def votes_of(survey: Survey) -> Votes:
         pair_written=holds_new & not_old & by_pair_new,
         pair_left=not_new & survey.holds_new & by_pair_old,
         sound=((holds_new & once_new) | (holds_old & once_old)) & (n_cells > 0),
+        busy=n_cells > 0,
         torn=fails_old & ~survey.holds_new,
         blind=survey.n_old == 0,
         unlike=np.zeros(len(survey.rows), dtype=np.bool_),
@@ -223,8 +226,8 @@ def _twins(survey: Survey, occurs: _Occurrences, page: Numbers, content: Ids, pl
 
     Where two rows exchange pages, some being in the one by their new place and in the other by their old one and some
     the other way round, what both rows hold may be parity of the others: it tells nothing. Nor does it where one of
-    these pages is on a member that is not here. In the same row the counterpart may be the cell's parity. And whoever is
-    the same though its old place was written first is so by accident, or because writes overtook each other.
+    these pages is on a member that is not here. In the same row the counterpart may be the cell's parity. And a page
+    whose old place is written first is the same at both by accident, or because writes overtook each other.
     """
     rows = np.broadcast_to(survey.rows[:, None], survey.ids.shape)
     others, where = occurs.elsewhere(survey.ids, rows)

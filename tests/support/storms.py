@@ -29,8 +29,8 @@ from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side, sections_of
 from tests.oracle.at_risk import Reshape
 from tests.oracle.contents import KINDS, PAGE, content_of
-from tests.oracle.labels import device_size
 from tests.oracle.duplicates import with_duplicates
+from tests.oracle.labels import device_size
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry
 from tests.oracle.storm import Storm
 from tests.oracle.writer import Landed, Simulation, everything
@@ -108,7 +108,7 @@ def _alike(random: Random, reshape: Reshape) -> Reshape:
     if after == before:
         after = replace(after, chunk=random.choice([each for each in CHUNKS if each != after.chunk]))
     move = random.choice([0, 0, 4, 16]) * 4 * K
-    offsets = {role: (START, START + (move if reshape.backwards else -move)) for role in range(before.raid_disks)}
+    offsets = dict.fromkeys(range(before.raid_disks), (START, START + (move if reshape.backwards else -move)))
     size = random.choice([160, 320, 640]) * K
     drawn = replace(reshape, before=before, after=after, component_size=size, offsets=offsets)
     step = drawn.step * after.data_disks
@@ -275,7 +275,7 @@ def judge(crash: Crash, *, by_reading: bool = True) -> Tally:
     """
     description = find_front(crash.description, dict(crash.sources), crash.in_flight)
     asked = int(description is not crash.description)
-    content, health = (_read if by_reading else _look_up)(description, crash)
+    content, health = (read_crash if by_reading else _look_up)(description, crash)
     wrong = content != crash.truth
     proven, unproven = health < Health.UNPROVEN, health == Health.UNPROVEN
     tally = Tally(
@@ -312,7 +312,7 @@ def _is_held(crash: Crash, page: int) -> bool:
     return False
 
 
-def _read(description: ArrayDescription, crash: Crash) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_crash(description: ArrayDescription, crash: Crash) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read all bytes, and what each is worth."""
     array = ArraySource(description, seated(description, crash.sources), Policy())
     try:
