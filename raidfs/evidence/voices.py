@@ -79,6 +79,8 @@ def claims(at: Numbers, alone: Flags, cells: Numbers, pairs: Flags, stripe: Numb
 def support(told: Claims, within: int) -> Support | None:
     """Find the first claim that has enough others close behind it; None: none has.
 
+    Rows that speak for themselves are no support for one before them that does not.
+
     Args:
         told: the claims.
         within: rows that count as close.
@@ -92,8 +94,9 @@ def support(told: Claims, within: int) -> Support | None:
             weight += _adds(voice[stop], said[voice[stop]] + 1)
             said[voice[stop]] += 1
             stop += 1
-        if row[stop - 1] - row[start] + 1 >= SUPPORT and weight >= SUPPORT:
-            return Support(at[start], said[SILENT] >= SUPPORT)
+        is_alone, n_alone = voice[start] == SILENT, said[SILENT]
+        if row[stop - 1] - row[start] + 1 >= SUPPORT and weight - (0 if is_alone else n_alone) >= SUPPORT:
+            return Support(at[start], is_alone and n_alone >= SUPPORT)
         weight -= _adds(voice[start], said[voice[start]])
         said[voice[start]] -= 1
     return None

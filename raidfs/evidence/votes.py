@@ -25,6 +25,10 @@ _TELL_PAIRS = 2
 """Equations that no two equal data pages satisfy in the place of a data page and its parity."""
 
 
+_FEW = 2
+"""Cells that hold something, up to which a row may hold nothing but a page twice, and its Q."""
+
+
 @dataclass(frozen=True, eq=False)
 class Votes:
     """What is said of each surveyed row, by kind of evidence; bool (k,) each.
@@ -132,8 +136,9 @@ def votes_of(survey: Survey) -> Votes:
     seen = np.where((seen & OLD == 0) & ~speaks_new, by_equations, seen)
     seen = np.where((seen & NEW == 0) & ~speaks_old, seen | by_equations, seen)
     seen = np.where(seen == 0, by_equations, seen)
-    # of equal cells one is parity, or else users wrote the same twice; a second equation tells
-    paired = _has_equal_cells(survey)
+    # of equal cells one is parity, or else users wrote the same twice; a second equation tells. Of two of them one may
+    # be on a member that is not here
+    paired = _has_equal_cells(survey) | (survey.absent.any(axis=1) & (n_cells <= _FEW))
     by_pair_new, by_pair_old = paired & (survey.n_new < _TELL_PAIRS), paired & (survey.n_old < _TELL_PAIRS)
     not_old, not_new = seen & OLD == 0, seen & NEW == 0
     return Votes(
