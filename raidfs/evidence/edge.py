@@ -168,12 +168,14 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> F
     first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
     stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
     bounds = np.flatnonzero(np.diff(tells.astype(np.int8), prepend=1, append=1))
-    # where other rows tell by themselves, one that holds something and does not is as it would be either way
-    found = votes.busy & (
-        ((travel <= low) & (int(votes.alone_written.sum()) >= SUPPORT))
-        | ((travel >= (low if high is None else high)) & (int(votes.alone_left.sum()) >= SUPPORT))
+    # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as well
+    is_left = travel >= (low if high is None else high)
+    busy = votes.busy & (
+        ((travel <= low) & (int(votes.any_written.sum()) >= SUPPORT))
+        | (is_left & (int(votes.any_left.sum()) >= SUPPORT))
     )
-    found = (found[order]) & ~tells & (np.arange(len(order)) > first) & (np.arange(len(order)) < stop)
+    number = np.arange(len(order))
+    found = busy[order] & ~tells & (number > first) & (number < stop)
     for start, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
         if end - start < _LONG and end > first and start < stop:
             found[start:end] = True
