@@ -9,13 +9,13 @@ import pytest
 from tests.oracle.contents import KINDS
 from tests.support.storms import crashes_of, judge
 
-DECEIVING = (2025, 2110, 2350, 2510, 9026, 100161, 300288)
+DECEIVING = (2000064, 2025, 2110, 2350, 2510, 9026, 100161, 300288)
 """Arrays whose rows deceived an earlier version: pages that repeat themselves, or come from one form.
 
 In 100161 two rows exchange pages, of which one is on a member that is missing; in 300288 the new member holds what the
-missing one did.
+missing one did. In 2000064 a row in flight was not written, and neither it nor any equation tells.
 """
-COPIED = (9, 38, 41, 52, 700003, 700006)
+COPIED = (9, 38, 41, 700003, 700006)
 """The same of arrays with duplicates: files copied as far as the reshape moves pages, pages that were lost unseen."""
 SEEDS = range(40)
 CRASHES = 6
