@@ -15,6 +15,7 @@ import numpy as np
 from raidfs.array.description import ArrayDescription
 from raidfs.array.front import Front, Proof
 from raidfs.block import BlockSource
+from raidfs.evidence.belonging import NONE, Belonging, with_structures
 from raidfs.evidence.cells import Flags
 from raidfs.evidence.edge import Edge, find_edge, rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Survey, Surveyor, joined
@@ -39,7 +40,10 @@ _MOST = 1 << 18
 
 
 def find_front(
-    description: ArrayDescription, images: Mapping[int, BlockSource], in_flight: int | None = None
+    description: ArrayDescription,
+    images: Mapping[int, BlockSource],
+    in_flight: int | None = None,
+    structures: Belonging = NONE,
 ) -> ArrayDescription:
     """Ask the rows ahead of the recorded position how far the reshape came.
 
@@ -47,6 +51,7 @@ def find_front(
         description: the array.
         images: by role, of the members that serve.
         in_flight: rows that may have been written in any order; None: what the kernel's defaults allow.
+        structures: of file systems, that are known to lie where they say.
 
     Returns:
         The description with `Reshape.front`; unchanged where there is nothing to ask: the recorded position is exact.
@@ -60,9 +65,9 @@ def find_front(
     n_flight = rows_in_flight(description) if in_flight is None else in_flight
     surveyor = Surveyor(window, images)
     begun = _begin(window, surveyor, n_flight)
-    survey, votes, edge = _look(window, surveyor, n_flight, begun)
+    survey, votes, edge = _look(window, surveyor, n_flight, begun, structures)
     if begun and not _before(window, survey, edge):
-        survey, votes, edge = _look(window, surveyor, n_flight, 0)
+        survey, votes, edge = _look(window, surveyor, n_flight, 0, structures)
     front = _front(window, survey, votes, edge)
     quiet = reshape.quiet.union(_quiet(description, window))
     return replace(description, reshape=replace(reshape, front=front, quiet=quiet))
@@ -76,7 +81,9 @@ def _is_wanted(description: ArrayDescription) -> bool:
     return bool(at_risk_bytes(description) or (at_risk_rows(description) and description.missing_roles))
 
 
-def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tuple[Survey, Votes, Edge]:
+def _look(
+    window: Window, surveyor: Surveyor, in_flight: int, begun: int, structures: Belonging
+) -> tuple[Survey, Votes, Edge]:
     """Look at rows from `begun` on until enough of them say that the reshape did not come to them, or to the end."""
     surveys: list[Survey] = []
     total = window.stop - window.first
@@ -88,14 +95,16 @@ def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tup
         done += more
         survey = joined(surveys)
         travel = window.travel(survey.rows)
-        votes, edge = _weigh(window, survey, travel, in_flight)
+        votes, edge = _weigh(window, survey, travel, in_flight, structures)
         if done >= total or done - begun >= _MOST or _is_passed(edge, votes, travel, done):
             return survey, votes, edge
 
 
-def _weigh(window: Window, survey: Survey, travel: Numbers, in_flight: int) -> tuple[Votes, Edge]:
+def _weigh(
+    window: Window, survey: Survey, travel: Numbers, in_flight: int, structures: Belonging
+) -> tuple[Votes, Edge]:
     """Let the rows speak, and find the edge; rows known to be left let those speak that are made of them."""
-    votes = votes_of(survey)
+    votes = with_structures(votes_of(survey), survey, window, structures)
     edge = find_edge(votes, travel, in_flight)
     while True:
         more = heard(votes, survey, _are_left(window, survey, edge))
@@ -266,7 +275,17 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
     travel = window.travel(survey.rows)
     told = (
         (votes.whole, "only the new geometry explains the row", "written"),
-        (votes.written & ~votes.whole, "the old geometry does not explain the row", "written in part at least"),
+        (
+            votes.moved,
+            "a structure of a file system is where it belongs in the new geometry",
+            "written in part at least",
+        ),
+        (votes.kept, "a structure of a file system is where it belongs in the old geometry", "not written as a whole"),
+        (
+            votes.written & ~votes.whole & ~votes.moved,
+            "the old geometry does not explain the row",
+            "written in part at least",
+        ),
         (votes.copied, "a page is the same at its old place, and nowhere else", "written in part at least"),
         (votes.clear & ~votes.unlike, "only the old geometry explains the row", "not written"),
         (votes.clear & votes.unlike, "no sector of the row is what a write would have put there", "not written"),
@@ -276,7 +295,7 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
             "not written as a whole",
         ),
         (
-            votes.incomplete & ~votes.clear & ~votes.unlike,
+            votes.incomplete & ~votes.clear & ~votes.unlike & ~votes.kept,
             "the new geometry does not explain the row",
             "not written as a whole",
         ),

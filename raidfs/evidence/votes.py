@@ -45,6 +45,8 @@ class Votes:
         torn: it satisfies the equations of neither geometry.
         blind: the old geometry has no equation by which it could be told from a row that is written in part.
         unlike: a cell of it is not what a write would have put there, see `raidfs.evidence.unlike`.
+        moved, kept: a structure of a file system lies there that belongs there in the new geometry, or the old one, see
+            `raidfs.evidence.belonging`.
         copied_by: int64 (k, n): whose voice says (`raidfs.evidence.voices`) that a cell of it is equal to the old place
             of its new page, which only a write can have done.
         spared_by: int64 (k, n): the same of a cell that is equal to the new place of its old page, so that nothing has
@@ -63,6 +65,8 @@ class Votes:
     torn: Flags
     blind: Flags
     unlike: Flags
+    moved: Flags
+    kept: Flags
     copied_by: Numbers
     spared_by: Numbers
     old_stripe: Numbers
@@ -153,6 +157,8 @@ def votes_of(survey: Survey) -> Votes:
         torn=fails_old & ~survey.holds_new,
         blind=survey.n_old == 0,
         unlike=np.zeros(len(survey.rows), dtype=np.bool_),
+        moved=np.zeros(len(survey.rows), dtype=np.bool_),
+        kept=np.zeros(len(survey.rows), dtype=np.bool_),
         copied_by=_tell(survey, occurs, survey.new_page, survey.at_old_place, survey.old_place),
         spared_by=_tell(survey, occurs, survey.old_page, survey.at_new_place, survey.new_place),
         old_stripe=survey.old_stripe,
