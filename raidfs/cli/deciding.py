@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 
 from raidfs.array.assemble import Assembly, assemble
@@ -16,10 +16,13 @@ from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
+from raidfs.engine.health import Policy
 from raidfs.errors import SourceError
+from raidfs.evidence.belonging import NONE, Belonging, belonging
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.restarted import written_too_far
+from raidfs.geometry.reshape import lag_limit, likely_by_front, undecided_by_front
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
 
@@ -120,7 +123,38 @@ def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], o
     too_far = description.withheld
     with suppress(SourceError):  # a member that is gone tells nothing here, and is missed where it is needed
         too_far = too_far or written_too_far(description, patient())
-    description = find_front(replace(description, withheld=too_far), patient())
+    description = replace(description, withheld=too_far)
+    found = find_front(description, patient())
+    structures = _structures(description, found, members, options)
+    description = find_front(description, patient(), structures=structures) if structures else found
     with suppress(SourceError):
         return replace(description, withheld=description.withheld or moved_twice(description, patient()))
     return description
+
+
+def _structures(
+    recorded: ArrayDescription, found: ArrayDescription, members: Mapping[str, MemberSource], options: Options
+) -> Belonging:
+    """Look for structures of file systems where the rows leave open how far the reshape came.
+
+    Args:
+        recorded: the array as its superblocks have it.
+        found: what its rows say.
+        members: by path.
+        options: what the user wants.
+    """
+    where = undecided_by_front(found).union(likely_by_front(found))
+    if recorded.reshape is None or not where:
+        return NONE
+    from raidfs.engine.array_source import ArraySource
+
+    sources = [(member, members[member.path]) for member in recorded.sources]
+    furthest = replace(recorded, reshape=replace(recorded.reshape, position=lag_limit(recorded)))
+    policy = Policy(doubtful=True)
+    with ExitStack() as stack, suppress(SourceError):
+        new, old = (
+            stack.enter_context(closing(ArraySource(each, sources, policy, watch=False, patience=options.patience)))
+            for each in (furthest, recorded)
+        )
+        return belonging(new, old, where)
+    return NONE

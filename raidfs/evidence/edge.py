@@ -20,6 +20,7 @@ import numpy as np
 
 from raidfs.array.description import ArrayDescription
 from raidfs.evidence.cells import Flags
+from raidfs.evidence.voices import SUPPORT, support
 from raidfs.evidence.votes import Votes
 from raidfs.evidence.window import PAGE, Numbers
 
@@ -27,8 +28,6 @@ _CACHE = 256
 """Rows in the kernel's stripe cache (`raid5.c: NR_STRIPES`)."""
 _CACHED_CHUNKS = 4
 """The cache holds so many chunks at least: mdadm enlarges it for large chunks (`Grow.c`), as the kernel asks for."""
-SUPPORT = 4
-"""Rows that must say the same, within a window, before anything follows from one of them for others."""
 _NEAR = 64
 """Rows that tell something, on each side of the edge, within which silent rows are looked at with suspicion."""
 _LONG = 16
@@ -46,17 +45,21 @@ class Edge:
         last_written: the last row that says that it was written, with support; -1: none.
         first_left: the first row that says that it was not, with support; None: none.
         last_seeming: as `last_written`, of rows that only seem to have been written, too.
+        first_seeming: as `first_left`, of rows that only seem not to have been written, too.
         is_ordered: the rows show no more disorder than can be in flight, so that something follows from their order.
+        is_strong: rows that speak for themselves suffice for that, and for both rows.
         is_clean: no disorder and no torn row is seen near the edge, and many rows would show it.
         written, likely_written, likely_left, left: bool (k,): see `raidfs.array.front`.
-        hidden: bool (k,): rows near the edge that tell nothing, in which a tear would not be seen.
+        hidden: bool (k,): rows near the edge in which a tear would not be seen.
     """
 
     in_flight: int
     last_written: int
     first_left: int | None
     last_seeming: int
+    first_seeming: int | None
     is_ordered: bool
+    is_strong: bool
     is_clean: bool
     written: Flags
     likely_written: Flags
@@ -79,30 +82,31 @@ def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
         travel: int64 (k,): their numbers in the order of travel, from 0 at the recorded position.
         in_flight: rows that may be written in any order.
     """
-    written, left = votes.any_written, votes.any_left
-    disorder = _disorder(travel[written], travel[left])
-    is_ordered = disorder <= in_flight  # else the cache was larger than we think, or some row deceives us
-    last_written, first_left = _bounds(written, left, travel, in_flight)
+    seem_disorder = _disorder(travel[votes.seem_written], travel[votes.seem_left])
+    disorder = _disorder(travel[votes.any_written], travel[votes.any_left])
+    last_written, first_left, is_strong = _bounds(votes, travel, in_flight, seeming=False)
+    # else the cache was larger than we think, or some row deceives us; who may be deceived needs all others with him
+    is_ordered = (disorder if is_strong else seem_disorder) <= in_flight
     complete = is_ordered & (travel < last_written - in_flight)
     untouched = (
         np.zeros(len(travel), np.bool_) if first_left is None else is_ordered & (travel > first_left + in_flight)
     )
-    sure_written = (votes.whole & ~left) | complete
-    sure_left = (votes.clear & ~written) | untouched
-    seem_written, seem_left = votes.seem_written, votes.seem_left
-    last, first = _bounds(seem_written, seem_left, travel, in_flight)
-    is_found = last >= 0 or first is not None
-    is_clean = is_found and _disorder(travel[seem_written], travel[seem_left]) < 0
+    sure_written = (votes.whole & ~votes.any_left) | complete
+    sure_left = (votes.clear & ~votes.any_written) | untouched
+    last, first, _ = _bounds(votes, travel, in_flight, seeming=True)
+    is_clean = (last >= 0 or first is not None) and seem_disorder < 0
     is_clean = is_clean and _is_clean(votes, travel, (last, first), in_flight)
     silent = ~sure_written & ~sure_left
-    hidden = silent & _hidden(votes, travel, (last, first))
+    hidden = silent & (_hidden(votes, travel, (last, first)) | _torn_unseen(votes, travel))
     ahead = np.zeros(len(travel), np.bool_) if first is None else travel >= first
     return Edge(
         in_flight=in_flight,
         last_written=last_written,
         first_left=first_left,
         last_seeming=last,
+        first_seeming=first,
         is_ordered=is_ordered,
+        is_strong=is_strong,
         is_clean=is_clean,
         written=sure_written,
         likely_written=silent & (travel <= last) & is_clean & ~hidden,
@@ -119,19 +123,15 @@ def _disorder(written: Numbers, left: Numbers) -> int:
     return int(written.max()) - int(left.min())
 
 
-def _bounds(written: Flags, left: Flags, travel: Numbers, in_flight: int) -> tuple[int, int | None]:
-    """Return the last row that was written, -1: none, and the first that was not, None: none; both with support."""
-    last = _supported(np.sort(-travel[written]), in_flight)
-    first = _supported(np.sort(travel[left]), in_flight)
-    return -1 if last is None else -last, first
+def _bounds(votes: Votes, travel: Numbers, in_flight: int, *, seeming: bool) -> tuple[int, int | None, bool]:
+    """Return the last row that was written, -1: none, the first that was not, None: none; both with support.
 
-
-def _supported(ordered: Numbers, within: int) -> int | None:
-    """Return the first of some rows that has enough others close behind it."""
-    for number in range(len(ordered) - SUPPORT + 1):
-        if ordered[number + SUPPORT - 1] - ordered[number] <= within:
-            return int(ordered[number])
-    return None
+    The third is whether rows that speak for themselves support both.
+    """
+    last = support(votes.claims_written(-travel, seeming=seeming), in_flight)
+    first = support(votes.claims_left(travel, seeming=seeming), in_flight)
+    is_strong = all(each is None or each.is_strong for each in (last, first))
+    return -1 if last is None else -last.at, None if first is None else first.at, is_strong
 
 
 def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_flight: int) -> bool:
@@ -141,6 +141,16 @@ def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in
     if high is not None:
         near &= travel <= high + in_flight
     return not (votes.torn & near).any() and int((votes.sound & near).sum()) >= ENOUGH_SOUND
+
+
+def _torn_unseen(votes: Votes, travel: Numbers) -> Flags:
+    """Tell which rows may be written in part: no equation would show it, and no row before them is known to be left.
+
+    Nothing but that it fails the new equations speaks for such a row.
+    """
+    first_clear = travel[votes.clear].min(initial=np.iinfo(np.int64).max)
+    found: Flags = votes.blind & votes.alone_left & ~votes.unlike & (travel < first_clear)
+    return found
 
 
 def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> Flags:
@@ -158,7 +168,14 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> F
     first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
     stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
     bounds = np.flatnonzero(np.diff(tells.astype(np.int8), prepend=1, append=1))
-    found = np.zeros(len(order), dtype=np.bool_)
+    # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as well
+    is_left = travel >= (low if high is None else high)
+    busy = votes.busy & (
+        ((travel <= low) & (int(votes.any_written.sum()) >= SUPPORT))
+        | (is_left & (int(votes.any_left.sum()) >= SUPPORT))
+    )
+    number = np.arange(len(order))
+    found = busy[order] & ~tells & (number > first) & (number < stop)
     for start, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
         if end - start < _LONG and end > first and start < stop:
             found[start:end] = True

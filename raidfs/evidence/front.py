@@ -15,10 +15,12 @@ import numpy as np
 from raidfs.array.description import ArrayDescription
 from raidfs.array.front import Front, Proof
 from raidfs.block import BlockSource
+from raidfs.evidence.belonging import NONE, Belonging, with_structures
 from raidfs.evidence.cells import Flags
-from raidfs.evidence.edge import SUPPORT, Edge, find_edge, rows_in_flight
+from raidfs.evidence.edge import Edge, find_edge, rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Survey, Surveyor, joined
 from raidfs.evidence.unlike import heard
+from raidfs.evidence.voices import SUPPORT
 from raidfs.evidence.votes import Votes, agreed_pages, votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.extents import Extents
@@ -38,7 +40,10 @@ _MOST = 1 << 18
 
 
 def find_front(
-    description: ArrayDescription, images: Mapping[int, BlockSource], in_flight: int | None = None
+    description: ArrayDescription,
+    images: Mapping[int, BlockSource],
+    in_flight: int | None = None,
+    structures: Belonging = NONE,
 ) -> ArrayDescription:
     """Ask the rows ahead of the recorded position how far the reshape came.
 
@@ -46,6 +51,7 @@ def find_front(
         description: the array.
         images: by role, of the members that serve.
         in_flight: rows that may have been written in any order; None: what the kernel's defaults allow.
+        structures: of file systems, that are known to lie where they say.
 
     Returns:
         The description with `Reshape.front`; unchanged where there is nothing to ask: the recorded position is exact.
@@ -59,9 +65,9 @@ def find_front(
     n_flight = rows_in_flight(description) if in_flight is None else in_flight
     surveyor = Surveyor(window, images)
     begun = _begin(window, surveyor, n_flight)
-    survey, votes, edge = _look(window, surveyor, n_flight, begun)
+    survey, votes, edge = _look(window, surveyor, n_flight, begun, structures)
     if begun and not _before(window, survey, edge):
-        survey, votes, edge = _look(window, surveyor, n_flight, 0)
+        survey, votes, edge = _look(window, surveyor, n_flight, 0, structures)
     front = _front(window, survey, votes, edge)
     quiet = reshape.quiet.union(_quiet(description, window))
     return replace(description, reshape=replace(reshape, front=front, quiet=quiet))
@@ -75,7 +81,9 @@ def _is_wanted(description: ArrayDescription) -> bool:
     return bool(at_risk_bytes(description) or (at_risk_rows(description) and description.missing_roles))
 
 
-def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tuple[Survey, Votes, Edge]:
+def _look(
+    window: Window, surveyor: Surveyor, in_flight: int, begun: int, structures: Belonging
+) -> tuple[Survey, Votes, Edge]:
     """Look at rows from `begun` on until enough of them say that the reshape did not come to them, or to the end."""
     surveys: list[Survey] = []
     total = window.stop - window.first
@@ -87,14 +95,16 @@ def _look(window: Window, surveyor: Surveyor, in_flight: int, begun: int) -> tup
         done += more
         survey = joined(surveys)
         travel = window.travel(survey.rows)
-        votes, edge = _weigh(window, survey, travel, in_flight)
+        votes, edge = _weigh(window, survey, travel, in_flight, structures)
         if done >= total or done - begun >= _MOST or _is_passed(edge, votes, travel, done):
             return survey, votes, edge
 
 
-def _weigh(window: Window, survey: Survey, travel: Numbers, in_flight: int) -> tuple[Votes, Edge]:
+def _weigh(
+    window: Window, survey: Survey, travel: Numbers, in_flight: int, structures: Belonging
+) -> tuple[Votes, Edge]:
     """Let the rows speak, and find the edge; rows known to be left let those speak that are made of them."""
-    votes = votes_of(survey)
+    votes = with_structures(votes_of(survey), survey, window, structures)
     edge = find_edge(votes, travel, in_flight)
     while True:
         more = heard(votes, survey, _are_left(window, survey, edge))
@@ -125,14 +135,14 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
     """Return how many rows need not be looked at, because the reshape is well beyond them.
 
     They are found by doubling, then halving the distance between a few rows that are all written and others; whether
-    it is true is seen when all rows from there on have been looked at.
+    it is true is seen when all rows from there on have been looked at. Rows that may be deceived need all others.
     """
     reach, total = _REACH * max(1, in_flight), window.stop - window.first
     n = min(_PROBED, reach)
 
     def is_written(start: int) -> bool:
         votes = votes_of(_survey(window, surveyor, start, n))
-        return int(votes.any_written.sum()) >= SUPPORT and not votes.any_left.any()
+        return int(votes.alone_written.sum()) >= SUPPORT and not votes.any_left.any()
 
     low, high = 0, reach
     while high + n <= total and is_written(high):
@@ -149,7 +159,11 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
 
 def _is_passed(edge: Edge, votes: Votes, travel: Numbers, done: int) -> bool:
     """Tell whether the last rows that were looked at lie ahead of the front for sure."""
-    if edge.first_left is None or not edge.is_ordered or edge.first_left + 2 * edge.in_flight >= done:
+    if (
+        edge.first_left is None
+        or not (edge.is_ordered and edge.is_strong)
+        or edge.first_left + 2 * edge.in_flight >= done
+    ):
         return False
     lately = travel >= done - edge.in_flight
     return not (votes.any_written & lately).any() and edge.last_written < edge.first_left + edge.in_flight
@@ -165,15 +179,29 @@ def _front(window: Window, survey: Survey, votes: Votes, edge: Edge) -> Front:
         likely_left=_rows(survey, edge.likely_left),
         left=_rows(survey, edge.left).union(_beyond(window, survey, edge)),
         agreed=_pages(sure),
-        likely_agreed=_pages(equal[~_is_hidden(window, survey, edge, equal)]) if edge.is_clean else Extents(),
+        likely_agreed=_pages(equal[~_may_be_lost(window, survey, edge, equal)]) if edge.is_clean else Extents(),
         proofs=_proofs(window, survey, votes, edge),
     )
 
 
-def _is_hidden(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:
-    """Tell of which array pages a tear could hide in both rows: that of the new place, and that of the old one."""
-    hidden = survey.rows[edge.hidden]
-    found: Flags = np.isin(window.after.cell_of(pages)[1], hidden) & np.isin(window.old_cell(pages)[1], hidden)
+def _may_be_lost(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:
+    """Tell of which array pages, the same at both places, the old one may be overwritten and the new one not written.
+
+    The reshape comes to the old place first and may have stopped between both; or a tear could hide in both rows, or
+    in that of the old place, where it is not seen that the new one was written.
+    """
+    new_row, old_row = window.after.cell_of(pages)[1], window.old_cell(pages)[1]
+    new, old = window.travel(new_row), window.travel(old_row)
+    hidden, is_open = survey.rows[edge.hidden], new > edge.last_seeming
+    torn = np.isin(old_row, hidden) & (np.isin(new_row, hidden) | is_open)
+    between = (old < new) & is_open
+    if edge.first_seeming is not None:
+        between &= old <= edge.first_seeming  # which itself may be written in part
+    if edge.first_seeming is None or edge.first_seeming - edge.last_seeming > edge.in_flight:
+        # it may have stopped anywhere, but hardly where nothing is: what it lost would have had neighbours
+        empty = survey.rows[((survey.ids == 0) & survey.known).all(axis=1)]
+        between &= ~(np.isin(new_row, empty) & np.isin(old_row, empty))
+    found: Flags = torn | between
     return found
 
 
@@ -247,7 +275,17 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
     travel = window.travel(survey.rows)
     told = (
         (votes.whole, "only the new geometry explains the row", "written"),
-        (votes.written & ~votes.whole, "the old geometry does not explain the row", "written in part at least"),
+        (
+            votes.moved,
+            "a structure of a file system is where it belongs in the new geometry",
+            "written in part at least",
+        ),
+        (votes.kept, "a structure of a file system is where it belongs in the old geometry", "not written as a whole"),
+        (
+            votes.written & ~votes.whole & ~votes.moved,
+            "the old geometry does not explain the row",
+            "written in part at least",
+        ),
         (votes.copied, "a page is the same at its old place, and nowhere else", "written in part at least"),
         (votes.clear & ~votes.unlike, "only the old geometry explains the row", "not written"),
         (votes.clear & votes.unlike, "no sector of the row is what a write would have put there", "not written"),
@@ -257,7 +295,7 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
             "not written as a whole",
         ),
         (
-            votes.incomplete & ~votes.clear & ~votes.unlike,
+            votes.incomplete & ~votes.clear & ~votes.unlike & ~votes.kept,
             "the new geometry does not explain the row",
             "not written as a whole",
         ),

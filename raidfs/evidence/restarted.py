@@ -25,8 +25,9 @@ import numpy as np
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.evidence.cells import Flags
-from raidfs.evidence.edge import SUPPORT, rows_in_flight
+from raidfs.evidence.edge import rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Surveyor
+from raidfs.evidence.voices import SUPPORT
 from raidfs.evidence.votes import votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.units import align_down, align_up

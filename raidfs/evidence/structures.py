@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.block import BlockSource, read_exact
+from raidfs.evidence import xfs_blocks
 from raidfs.extents import Extents
 from raidfs.partition import SECTOR_SIZES, read_partitions
 from raidfs.superblock.crc32c import crc32c
@@ -258,6 +259,10 @@ def _xfs(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]
 
     places = [start + number * ag_blocks * block_size for number in range(n_ags)]
     yield from _confirmed(source, places, 3 * sector, where, is_group)
+    if block_size == xfs_blocks.BLOCK:
+        inside = where.clip(start, start + n_ags * ag_blocks * block_size)
+        for at in xfs_blocks.addressed_blocks(source, start, inside):
+            yield Structure(at, block_size, "XFS block with its address")
 
 
 def _btrfs(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]:

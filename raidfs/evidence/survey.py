@@ -42,12 +42,16 @@ class Survey:
         old_place: int64 (k, n): row in which the new page has its old place; NOWHERE: none that could be read.
         new_place: int64 (k, n): row in which the old page has its new place; NOWHERE as well.
         old_row, new_row: the same whether they could be read or not.
+        old_ahead: bool (k, n): the reshape comes to the old place of the new page later than to the row.
+        new_behind: bool (k, n): it came to the new place of the old page earlier.
         at_old_place: uint64 (k, n): content there.
         at_new_place: uint64 (k, n): content there.
         is_same: bool (k, n): new and old page are one page: its old place is its new one.
         unlike: bool (k, n): no sector of the cell is what it would be if it had been written, by what the old places
             of the row's new pages hold.
         absent: bool (k, n): nobody has this role.
+        new_stripe: int64 (k,): the row's stripe of the new geometry.
+        old_stripe: int64 (k,): the same for the old one, by the first of its members.
     """
 
     rows: Numbers
@@ -66,11 +70,15 @@ class Survey:
     new_place: Numbers
     old_row: Numbers
     new_row: Numbers
+    old_ahead: Flags
+    new_behind: Flags
     at_old_place: Ids
     at_new_place: Ids
     is_same: Flags
     unlike: Flags
     absent: Flags
+    new_stripe: Numbers
+    old_stripe: Numbers
 
 
 NOWHERE = np.iinfo(np.int64).min
@@ -132,11 +140,15 @@ class Surveyor:
             new_place=new.place,
             old_row=old.row,
             new_row=new.row,
+            old_ahead=(old.row != NOWHERE) & (window.travel(old.row) > window.travel(rows)[:, None]),
+            new_behind=(new.row != NOWHERE) & (window.travel(new.row) < window.travel(rows)[:, None]),
             at_old_place=old.pages.ids,
             at_new_place=new.pages.ids,
             is_same=(new_page >= 0) & (old.place == rows[:, None]) & (old.role == np.arange(n)),
             unlike=known & is_expected & are_unlike(samples, expected),
             absent=np.broadcast_to(~np.isin(np.arange(n), self._reader.roles), known.shape),
+            new_stripe=rows // window.after.chunk,
+            old_stripe=(rows + (window.shift[window.old_roles[0]] if window.old_roles else 0)) // window.before.chunk,
         )
 
     def _looks(

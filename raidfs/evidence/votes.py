@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from raidfs.evidence.cells import Flags, Ids
 from raidfs.evidence.looks import ANYTHING, NEW, OLD
 from raidfs.evidence.survey import NOWHERE, Survey
+from raidfs.evidence.voices import SILENT, Claims, claims, distances
 from raidfs.evidence.window import Numbers
 
 _SUM = 3
@@ -22,6 +23,10 @@ _SUM = 3
 
 _TELL_PAIRS = 2
 """Equations that no two equal data pages satisfy in the place of a data page and its parity."""
+
+
+_FEW = 2
+"""Cells that hold something, up to which a row may hold nothing but a page twice, and its Q."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +41,17 @@ class Votes:
         pair_written: some cell was, unless the cells that are equal are two equal data pages, and none is parity.
         pair_left: some cell was not, with the same reserve.
         sound: it holds something that speaks and satisfies the equations of a geometry, so that it is hardly torn.
+        busy: it holds something.
         torn: it satisfies the equations of neither geometry.
-        copied: a cell of it is equal to the old place of its new page, which only a write can have done.
-        spared: a cell of it is equal to the new place of its old page, so that nothing has been written over it.
+        blind: the old geometry has no equation by which it could be told from a row that is written in part.
         unlike: a cell of it is not what a write would have put there, see `raidfs.evidence.unlike`.
+        moved, kept: a structure of a file system lies there that belongs there in the new geometry, or the old one, see
+            `raidfs.evidence.belonging`.
+        copied_by: int64 (k, n): whose voice says (`raidfs.evidence.voices`) that a cell of it is equal to the old place
+            of its new page, which only a write can have done.
+        spared_by: int64 (k, n): the same of a cell that is equal to the new place of its old page, so that nothing has
+            been written over it.
+        old_stripe, new_stripe: int64 (k,): where the row lies.
     """
 
     whole: Flags
@@ -49,20 +61,48 @@ class Votes:
     pair_written: Flags
     pair_left: Flags
     sound: Flags
+    busy: Flags
     torn: Flags
-    copied: Flags
-    spared: Flags
+    blind: Flags
     unlike: Flags
+    moved: Flags
+    kept: Flags
+    copied_by: Numbers
+    spared_by: Numbers
+    old_stripe: Numbers
+    new_stripe: Numbers
+
+    @property
+    def copied(self) -> Flags:
+        """Rows with a cell that is equal to the old place of its new page."""
+        found: Flags = (self.copied_by != SILENT).any(axis=1)
+        return found
+
+    @property
+    def spared(self) -> Flags:
+        """Rows with a cell that is equal to the new place of its old page."""
+        found: Flags = (self.spared_by != SILENT).any(axis=1)
+        return found
+
+    @property
+    def alone_written(self) -> Flags:
+        """Rows that say by themselves that some cell of them is new."""
+        return self.whole | self.written
+
+    @property
+    def alone_left(self) -> Flags:
+        """Rows that say by themselves that some cell of them was not written."""
+        return self.clear | self.incomplete
 
     @property
     def any_written(self) -> Flags:
         """Rows with some cell that is new for sure."""
-        return self.whole | self.written | self.copied
+        return self.alone_written | self.copied
 
     @property
     def any_left(self) -> Flags:
         """Rows with some cell that was not written for sure."""
-        return self.clear | self.incomplete | self.spared
+        return self.alone_left | self.spared
 
     @property
     def seem_written(self) -> Flags:
@@ -73,6 +113,15 @@ class Votes:
     def seem_left(self) -> Flags:
         """Rows with some cell that was not written, or seems so."""
         return self.any_left | self.pair_left
+
+    def claims_written(self, at: Numbers, *, seeming: bool) -> Claims:
+        """Return who says that something was written; `at`: numbers of the rows; seeming: hints count, too."""
+        pairs = self.pair_written & seeming
+        return claims(at, self.alone_written, self.copied_by, pairs, self.old_stripe)
+
+    def claims_left(self, at: Numbers, *, seeming: bool) -> Claims:
+        """Return who says that something was not written; see `claims_written`."""
+        return claims(at, self.alone_left, self.spared_by, self.pair_left & seeming, self.new_stripe)
 
 
 def votes_of(survey: Survey) -> Votes:
@@ -91,8 +140,9 @@ def votes_of(survey: Survey) -> Votes:
     seen = np.where((seen & OLD == 0) & ~speaks_new, by_equations, seen)
     seen = np.where((seen & NEW == 0) & ~speaks_old, seen | by_equations, seen)
     seen = np.where(seen == 0, by_equations, seen)
-    # of equal cells one is parity, or else users wrote the same twice; a second equation tells
-    paired = _has_equal_cells(survey)
+    # of equal cells one is parity, or else users wrote the same twice; a second equation tells. Of two of them one may
+    # be on a member that is not here
+    paired = _has_equal_cells(survey) | (survey.absent.any(axis=1) & (n_cells <= _FEW))
     by_pair_new, by_pair_old = paired & (survey.n_new < _TELL_PAIRS), paired & (survey.n_old < _TELL_PAIRS)
     not_old, not_new = seen & OLD == 0, seen & NEW == 0
     return Votes(
@@ -103,10 +153,16 @@ def votes_of(survey: Survey) -> Votes:
         pair_written=holds_new & not_old & by_pair_new,
         pair_left=not_new & survey.holds_new & by_pair_old,
         sound=((holds_new & once_new) | (holds_old & once_old)) & (n_cells > 0),
+        busy=n_cells > 0,
         torn=fails_old & ~survey.holds_new,
-        copied=_tell(survey, occurs, survey.new_page, survey.at_old_place, survey.old_place),
-        spared=_tell(survey, occurs, survey.old_page, survey.at_new_place, survey.new_place),
+        blind=survey.n_old == 0,
         unlike=np.zeros(len(survey.rows), dtype=np.bool_),
+        moved=np.zeros(len(survey.rows), dtype=np.bool_),
+        kept=np.zeros(len(survey.rows), dtype=np.bool_),
+        copied_by=_tell(survey, occurs, survey.new_page, survey.at_old_place, survey.old_place),
+        spared_by=_tell(survey, occurs, survey.old_page, survey.at_new_place, survey.new_place),
+        old_stripe=survey.old_stripe,
+        new_stripe=survey.new_stripe,
     )
 
 
@@ -120,7 +176,7 @@ def agreed_pages(survey: Survey) -> tuple[Numbers, Numbers]:
     ):
         equal = (page >= 0) & survey.known & (place != NOWHERE) & (survey.ids == content)
         found.append(page[equal])
-        twins = _twins(survey, occurs, page, content, place) & (place != survey.rows[:, None])
+        twins = _twins(survey, occurs, page, content, place)
         found_sure.append(page[(twins | survey.is_same) & survey.known & (page >= 0)])
     return np.unique(np.concatenate(found_sure)), np.unique(np.concatenate(found))
 
@@ -169,11 +225,11 @@ def _occur_once(survey: Survey, occurs: _Occurrences, page: Numbers, place: Numb
     return found
 
 
-def _tell(survey: Survey, occurs: _Occurrences, page: Numbers, content: Ids, place: Numbers) -> Flags:
-    """Tell in which rows some cell is equal to its counterpart in another row: in the same one it may be its parity."""
+def _tell(survey: Survey, occurs: _Occurrences, page: Numbers, content: Ids, place: Numbers) -> Numbers:
+    """Tell by whose voice a cell is equal to its counterpart."""
     twins = _twins(survey, occurs, page, content, place)
-    found: Flags = (twins & (place != survey.rows[:, None])).any(axis=1)
-    return found
+    otherwise = survey.old_page if page is survey.new_page else survey.new_page
+    return distances(otherwise, page, twins, survey.ids)
 
 
 def _twins(survey: Survey, occurs: _Occurrences, page: Numbers, content: Ids, place: Numbers) -> Flags:
@@ -181,13 +237,15 @@ def _twins(survey: Survey, occurs: _Occurrences, page: Numbers, content: Ids, pl
 
     Where two rows exchange pages, some being in the one by their new place and in the other by their old one and some
     the other way round, what both rows hold may be parity of the others: it tells nothing. Nor does it where one of
-    these pages is on a member that is not here.
+    these pages is on a member that is not here. In the same row the counterpart may be the cell's parity. And a page
+    whose old place is written first is the same at both by accident, or because writes overtook each other.
     """
     rows = np.broadcast_to(survey.rows[:, None], survey.ids.shape)
     others, where = occurs.elsewhere(survey.ids, rows)
     equal = (page >= 0) & survey.known & survey.varied & (place != NOWHERE) & (survey.ids == content)
     alone: NDArray[np.bool_] = (others == 0) | ((others == 1) & (where == place))
+    in_order = survey.old_ahead if place is survey.old_place else survey.new_behind
     reverse = survey.new_row if place is survey.old_place else survey.old_row
     exchanged = (reverse[:, None, :] == place[:, :, None]).any(axis=2)
-    found: Flags = equal & alone & ~survey.is_same & (survey.ids != 0) & ~exchanged
+    found: Flags = equal & alone & in_order & ~survey.is_same & (survey.ids != 0) & ~exchanged
     return found

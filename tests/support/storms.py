@@ -29,6 +29,7 @@ from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side, sections_of
 from tests.oracle.at_risk import Reshape
 from tests.oracle.contents import KINDS, PAGE, content_of
+from tests.oracle.duplicates import with_duplicates
 from tests.oracle.labels import device_size
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry
 from tests.oracle.storm import Storm
@@ -39,6 +40,7 @@ from tests.support.simulated import describe, seated
 
 K = 1024
 START = 224 * K
+CHUNKS = (4 * K, 8 * K, 16 * K, 64 * K)
 CRASHES_PER_STORM = 20
 PARITY_LAST = 5
 READ_EVERY = 25
@@ -69,20 +71,49 @@ def storms(first_seed: int) -> Iterator[Crash]:
     seed = first_seed
     while True:
         yield from crashes_of(seed)
+        yield from crashes_of(seed, duplicates=True)
         seed += 1
 
 
-def crashes_of(seed: int) -> Iterator[Crash]:
-    """Yield the crashes of one array."""
+def crashes_of(seed: int, *, duplicates: bool = False) -> Iterator[Crash]:
+    """Yield the crashes of one array.
+
+    Args:
+        seed: of everything.
+        duplicates: some of its content lies where the work of the reshape would look like it, see
+            `tests.oracle.duplicates`; most of these arrays have the same members before and after.
+    """
     random = Random(seed)
     kind = random.choice([*KINDS])
     reshape = _reshape(random)
-    array = _array(random, reshape, kind)
+    copier = Random(f"{seed} copied") if duplicates else None
+    if copier:
+        kind, reshape = copier.choice([kind, "unrelated", "sparse", "texts"]), _alike(copier, reshape)
+    array = _array(random, reshape, kind, copier)
     storm = Storm(array, furthest(reshape))
     if not storm.rows:
         return
     for number in range(CRASHES_PER_STORM):
-        yield _crash((seed, number), kind, random, storm)
+        yield _crash((seed, number), f"{kind}, copied" if copier else kind, random, storm)
+
+
+def _alike(random: Random, reshape: Reshape) -> Reshape:
+    """Let most reshapes keep their members, in place or not: their parity tells nothing."""
+    if random.random() < 0.3:
+        return reshape
+    before, after = reshape.before, reshape.after
+    if before.level == 6 and random.random() < 0.7:
+        before, after = (replace(each, level=5, layout=each.layout % 6) for each in (before, after))
+    after = replace(after, raid_disks=before.raid_disks)
+    if after == before:
+        after = replace(after, chunk=random.choice([each for each in CHUNKS if each != after.chunk]))
+    move = random.choice([0, 0, 4, 16]) * 4 * K
+    offsets = dict.fromkeys(range(before.raid_disks), (START, START + (move if reshape.backwards else -move)))
+    size = random.choice([160, 320, 640]) * K
+    drawn = replace(reshape, before=before, after=after, component_size=size, offsets=offsets)
+    step = drawn.step * after.data_disks
+    behind = random.choice([0, 0, random.randint(0, drawn.size // step)]) * step
+    return replace(drawn, position=drawn.size // step * step - behind if reshape.backwards else behind)
 
 
 def _reshape(random: Random) -> Reshape:
@@ -110,19 +141,25 @@ def _reshape(random: Random) -> Reshape:
 
 
 def _chunk(random: Random) -> int:
-    return random.choice([4, 8, 16, 64]) * K
+    return random.choice(CHUNKS)
 
 
-def _array(random: Random, reshape: Reshape, kind: str) -> Simulation:
-    """Write the array up to its recorded position; users have written to it on both sides."""
+def _array(random: Random, reshape: Reshape, kind: str, copier: Random | None = None) -> Simulation:
+    """Write the array up to its recorded position; users have written to it on both sides.
+
+    Args:
+        random: of everything. reshape: at its position. kind: of its content.
+        copier: puts duplicates into it; None: nobody does.
+    """
     offsets = [reshape.offsets[role] for role in sorted(reshape.offsets)]
     size = reshape.component_size
+    data = content_of(kind, random, reshape.before.capacity(size))
     array = Simulation(
         reshape.before,
         size,
         data_offsets=[old for old, _ in offsets],
         size_of_device=device_size(size, *(each for pair in offsets for each in pair)),
-        data=content_of(kind, random, reshape.before.capacity(size)),
+        data=with_duplicates(copier, data, reshape) if copier else data,
         seed=random.randrange(1 << 30),
     )
     fill = _filled(random, array, reshape)
@@ -238,7 +275,7 @@ def judge(crash: Crash, *, by_reading: bool = True) -> Tally:
     """
     description = find_front(crash.description, dict(crash.sources), crash.in_flight)
     asked = int(description is not crash.description)
-    content, health = (_read if by_reading else _look_up)(description, crash)
+    content, health = (read_crash if by_reading else _look_up)(description, crash)
     wrong = content != crash.truth
     proven, unproven = health < Health.UNPROVEN, health == Health.UNPROVEN
     tally = Tally(
@@ -275,7 +312,7 @@ def _is_held(crash: Crash, page: int) -> bool:
     return False
 
 
-def _read(description: ArrayDescription, crash: Crash) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_crash(description: ArrayDescription, crash: Crash) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read all bytes, and what each is worth."""
     array = ArraySource(description, seated(description, crash.sources), Policy())
     try:
@@ -328,11 +365,11 @@ def main() -> None:
     begun = time.monotonic()
     tallies = run(n_crashes, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     click.echo(f"{n_crashes} crashes in {time.monotonic() - begun:.0f} s; wrong and traceless in bytes")
-    click.echo("content     crashes   asked  withheld  unproven   wrong  traceless")
+    click.echo("content             crashes   asked  withheld  unproven   wrong  traceless")
     for kind, tally in sorted(tallies.items()):
         shares = f"{100 * tally.withheld / tally.total:8.2f}% {100 * tally.unproven / tally.total:8.2f}%"
         wrong = tally.wrong + tally.wrong_unproven
-        click.echo(f"{kind:<10} {tally.crashes:>8} {tally.asked:>7} {shares} {wrong:>7} {tally.traceless:>10}")
+        click.echo(f"{kind:<20} {tally.crashes:>8} {tally.asked:>7} {shares} {wrong:>7} {tally.traceless:>10}")
 
 
 if __name__ == "__main__":
