@@ -134,7 +134,9 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
             if any(member.state is State.BACKUP for member in description.members)
             else "unproven: their copies differ, and nothing tells which is right"
             if description.shape.redundancy == "copies"
-            else "unproven: their rows disagree with their parity, and nothing tells which member is wrong"
+            else "unproven: another image claims to be the same member, and differs"
+            if any(member.state is State.DUPLICATE for member in description.members)
+            else "unproven: their rows disagree with their parity, and what is wrong with them is not proven"
         )
         findings.append(Finding(Severity.WARNING, "array", text))
     if account.lost and is_too_large(description):

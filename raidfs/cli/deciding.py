@@ -11,6 +11,7 @@ from raidfs.array.description import ArrayDescription
 from raidfs.cli.backups import open_backup, with_backups
 from raidfs.cli.declared import Declared, open_declared
 from raidfs.cli.disputed import settled, with_positions_compared
+from raidfs.cli.duplicates import differing_duplicates
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
@@ -108,7 +109,9 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
         description = replace(description, reshape=replace(description.reshape, backup=next(iter(opened.backups))))
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
     replayed = with_backups(replay_logs(description, claims, opened.members), opened, options.patience)
-    findings = (*assembly.findings, *told, *replayed.findings)
+    unsure, different = differing_duplicates(replayed.description, opened.members, options.patience)
+    replayed = replace(replayed, unsure=(*replayed.unsure, *unsure))
+    findings = (*assembly.findings, *told, *different, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
     return Decided(assembly, opened, options, replayed, description)
 
