@@ -155,8 +155,9 @@ def ending_of(claim: MemberClaim) -> Shape | None:
 
     The end of a reshape writes the superblocks twice (`raid5.c: raid5_finish_reshape`): first without the reshape but
     with the old layout and chunk, then with the new ones. What a superblock keeps of its last reshape tells the two
-    apart: it differs from the fields in force, and its position is in the second half of the way. (Changes of the level and
-    of arrays of two members, which are made at once, leave other values there.)
+    apart: it differs from the fields in force, and its position is in the second half of the way. (Changes of the level
+    and of arrays of two members, which are made at once, leave other values there. A position that lagged so far that
+    it is in the first half is not recognised.)
 
     Returns:
         None: nothing speaks for it.
