@@ -15,7 +15,7 @@ DECEIVING = (2000064, 2025, 2110, 2350, 2510, 9026, 100161, 300288)
 In 100161 two rows exchange pages, of which one is on a member that is missing; in 300288 the new member holds what the
 missing one did. In 2000064 a row in flight was not written, and neither it nor any equation tells.
 """
-COPIED = (9, 38, 41, 700003, 700006)
+COPIED = (9, 38, 41, 700003, 700006, 3000053)
 """The same of arrays with duplicates: files copied as far as the reshape moves pages, pages that were lost unseen."""
 SEEDS = range(40)
 CRASHES = 6
