@@ -12,6 +12,7 @@ Rows that say the same by themselves agree only if it is so. Others have one cau
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +43,10 @@ class Claims:
 
 @dataclass(frozen=True)
 class Support:
-    """The first claim that enough others stand by.
+    """How far enough claims go.
 
     Attributes:
-        at: number of its row.
+        at: number of the row.
         is_strong: rows that speak for themselves suffice.
     """
 
@@ -79,7 +80,9 @@ def claims(at: Numbers, alone: Flags, cells: Numbers, pairs: Flags, stripe: Numb
 def support(told: Claims, within: int) -> Support | None:
     """Find the first claim that has enough others close behind it; None: none has.
 
-    Rows that speak for themselves are no support for one before them that does not.
+    Rows that speak for themselves are no support for one before them that does not. Nor is a page that is found twice
+    borne out by others behind it, only by those before it: it is the last of them that is returned then, up to which
+    enough say so. Of pairs, which only hint, it is the first.
 
     Args:
         told: the claims.
@@ -96,10 +99,23 @@ def support(told: Claims, within: int) -> Support | None:
             stop += 1
         is_alone, n_alone = voice[start] == SILENT, said[SILENT]
         if row[stop - 1] - row[start] + 1 >= SUPPORT and weight - (0 if is_alone else n_alone) >= SUPPORT:
-            return Support(at[start], is_alone and n_alone >= SUPPORT)
+            reached = start if voice[start] <= SILENT else _enough(row, voice, start)
+            return Support(at[reached], is_alone and n_alone >= SUPPORT)
         weight -= _adds(voice[start], said[voice[start]])
         said[voice[start]] -= 1
     return None
+
+
+def _enough(row: Sequence[int], voice: Sequence[int], start: int) -> int:
+    """Return the claim with which, from `start` on, there are enough."""
+    said: Counter[int] = Counter()
+    weight = 0
+    for number in range(start, len(voice)):
+        said[voice[number]] += 1
+        weight += _adds(voice[number], said[voice[number]])
+        if row[number] - row[start] + 1 >= SUPPORT and weight >= SUPPORT:
+            return number
+    raise AssertionError("there are enough")
 
 
 def _adds(voice: int, number: int) -> int:

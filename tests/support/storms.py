@@ -97,6 +97,14 @@ def crashes_of(seed: int, *, duplicates: bool = False) -> Iterator[Crash]:
         yield _crash((seed, number), f"{kind}, copied" if copier else kind, random, storm)
 
 
+def short_crashes(seed: int, kind: str, reshape: Reshape) -> Iterator[Crash]:
+    """Yield crashes of one array during a given reshape, of which members are missing."""
+    random = Random(seed)
+    storm = Storm(_array(random, reshape, kind), furthest(reshape))
+    for _ in range(CRASHES_PER_STORM):
+        yield _crash((seed, CRASHES_PER_STORM - 1), kind, random, storm)
+
+
 def _alike(random: Random, reshape: Reshape) -> Reshape:
     """Let most reshapes keep their members, in place or not: their parity tells nothing."""
     if random.random() < 0.3:
