@@ -21,7 +21,7 @@ missing one did. In 2000064 a row in flight was not written, and neither it nor 
 COPIED = (9, 38, 41, 700003, 700006, 3000053)
 """The same of arrays with duplicates: files copied as far as the reshape moves pages, pages that were lost unseen."""
 SHORT = ((16, 6, "texts", 0), (16, 6, "sparse", 5), (18, 5, "sparse", 5), (19, 5, "texts", 0))
-"""Layout, members, content and seed of RAID6 arrays whose torn rows deceived an earlier version: members are missing."""
+"""Layout, members, content and seed of RAID6 arrays with members missing, whose torn rows were deceiving."""
 SEEDS = range(40)
 CRASHES = 6
 
