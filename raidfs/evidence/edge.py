@@ -91,10 +91,10 @@ def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
     untouched = (
         np.zeros(len(travel), np.bool_) if first_left is None else is_ordered & (travel > first_left + in_flight)
     )
-    # parity may be stale in one row or another
-    are_written, are_left = (int(alone.sum()) >= SUPPORT for alone in (votes.alone_written, votes.alone_left))
+    # parity may be stale in one row or another; of rows that are left less depends
+    are_written = int(votes.alone_written.sum()) >= SUPPORT
     sure_written = (votes.whole & ~votes.any_left & are_written) | complete
-    sure_left = (votes.clear & ~votes.any_written & (votes.unlike | are_left)) | untouched
+    sure_left = (votes.clear & ~votes.any_written) | untouched
     last, first, _ = _bounds(votes, travel, in_flight, seeming=True)
     is_clean = (last >= 0 or first is not None) and seem_disorder < 0
     is_clean = is_clean and _is_clean(votes, travel, (last, first), in_flight)
