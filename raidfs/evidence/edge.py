@@ -30,6 +30,8 @@ _CACHED_CHUNKS = 4
 """The cache holds so many chunks at least: mdadm enlarges it for large chunks (`Grow.c`), as the kernel asks for."""
 _NEAR = 64
 """Rows that tell something, on each side of the edge, within which silent rows are looked at with suspicion."""
+_REACH = 4
+"""They are not where they lie further from the edge than so many times what may be in flight."""
 _LONG = 16
 """Rows in a run that tell nothing from which on they are taken for what they look like."""
 ENOUGH_SOUND = 64
@@ -99,7 +101,7 @@ def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
     is_clean = (last >= 0 or first is not None) and seem_disorder < 0
     is_clean = is_clean and _is_clean(votes, travel, (last, first), in_flight)
     silent = ~sure_written & ~sure_left
-    hidden = silent & (_hidden(votes, travel, (last, first)) | _torn_unseen(votes, travel))
+    hidden = silent & (_hidden(votes, travel, (last, first), in_flight) | _torn_unseen(votes, travel))
     ahead = np.zeros(len(travel), np.bool_) if first is None else travel >= first
     return Edge(
         in_flight=in_flight,
@@ -155,7 +157,7 @@ def _torn_unseen(votes: Votes, travel: Numbers) -> Flags:
     return found
 
 
-def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> Flags:
+def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_flight: int) -> Flags:
     """Tell which rows could hide that the writes near the edge did not land in their order.
 
     Few rows that tell nothing, among others near the edge: if a write of theirs landed early, or not at all, so that
@@ -183,4 +185,5 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None]) -> F
             found[start:end] = True
     hidden = np.zeros(len(order), dtype=np.bool_)
     hidden[order] = found
-    return hidden
+    hidden &= travel >= low - _REACH * in_flight
+    return hidden if high is None else hidden & (travel <= high + _REACH * in_flight)
