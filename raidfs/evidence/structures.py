@@ -262,7 +262,7 @@ def _xfs(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]
     if block_size == xfs_blocks.BLOCK:
         inside = where.clip(start, start + n_ags * ag_blocks * block_size)
         for at in xfs_blocks.addressed_blocks(source, start, inside):
-            yield Structure(at, block_size, "XFS block with its address")
+            yield Structure(at, block_size, "XFS metadata block")
 
 
 def _btrfs(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]:

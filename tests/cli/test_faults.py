@@ -19,7 +19,7 @@ from tests.support.truth import truth
 pytestmark = [pytest.mark.fuse, pytest.mark.golden, pytest.mark.slow]
 
 CASE = golden_case("a-r5-3to4-12-64k-40")
-LATER = (20545536, 20742144)
+LATER = (20578304, 20643840)
 """Bytes of a member that are data in the old geometry, well behind the reshape position; nobody asks for them early."""
 PATIENCE = 5
 """Seconds; a member that is well answers sooner, however busy the machine is."""

@@ -22,10 +22,10 @@ REAL = {
         "ext4 block bitmap": 1,
         "ext4 inode bitmap": 1,
         "XFS allocation group": 1,
-        "XFS block with its address": 7,
+        "XFS metadata block": 7,
         "backup partition table": 1,
     },
-    "k-r5-3to4-xfs": {"XFS allocation group": 2, "XFS block with its address": 12},
+    "k-r5-3to4-xfs": {"XFS allocation group": 2, "XFS metadata block": 12},
     "k-r5-3to4-btrfs": {"btrfs superblock": 1},
     "s-r5-la": {"ext4 block bitmap": 1, "ext4 inode bitmap": 1},
 }
