@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from raidfs.cli.session import OpenArray, open_array
 from raidfs.cli.verification import Verification
 from raidfs.engine.account import health_runs
 from raidfs.engine.health import Policy
+from raidfs.engine.verify import Walked, walk
+from raidfs.errors import Interrupted
 from raidfs.extents import Extents
 from tests.support.damaged import write_map
 from tests.support.golden import Case, cases_here
@@ -111,3 +114,37 @@ def test_verify_and_check_have_one_account(case: Case, tmp_path: Path) -> None:
     assert_alike(paths)
     gone, bad, *_ = random.sample(places, len(places))
     assert_alike([path for path in paths if path != gone.path], [lose(bad, tmp_path, random)])
+
+
+def stopping_after(n_batches: int) -> Callable[..., Iterator[Walked]]:
+    """The walk, stopped by the user behind some batches."""
+
+    def walked(*given: Any) -> Iterator[Walked]:
+        for number, each in enumerate(walk(*given), 1):
+            yield each
+            if number == n_batches:
+                raise KeyboardInterrupt
+
+    return walked
+
+
+@pytest.mark.parametrize("case", cases_here("a-r5-3to4-12-64k-40", "s-r6-ls", "s-r1-2-090"), ids=lambda case: case.name)
+@pytest.mark.parametrize("n_batches", [1, 3])
+def test_whoever_goes_on_has_the_same_account(
+    case: Case, n_batches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found before the stop is judged anew; fills that no parity speaks against as well."""
+    paths, random = case.copies(tmp_path), Random(case.name)
+    for _ in range(3):
+        spoil(places_of(paths), random)
+    state = str(tmp_path / "state")
+    with monkeypatch.context() as patched, opened(paths, ()) as array:
+        patched.setattr("raidfs.cli.verification.walk", stopping_after(n_batches))
+        with pytest.raises(Interrupted):
+            Verification(array, state, hashing=False).run(quiet=True)
+    with opened(paths, ()) as array:
+        Verification(array, state, hashing=False).run(quiet=True)
+        gone_on, account = runs_of(array), array.account()
+    with opened(paths, ()) as array:
+        Verification(array, None, hashing=False).run(quiet=True)
+        assert (gone_on, account) == (runs_of(array), array.account())
