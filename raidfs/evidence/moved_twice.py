@@ -18,7 +18,8 @@ form a band: it ends where the earlier run wrote over the last old place, and is
 looked for at places that lie ever further from where such bands begin or end, and all over the array.
 
 Copies of a file are the same as well. So pages must be found at several distances, moved from several members, and what
-occurs elsewhere is no evidence.
+occurs elsewhere is no evidence. Nor is what is as often the same as what lies as far away on the other side, where no
+run of a reshape would have taken it from: there it is the content that repeats.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from raidfs.block import BlockSource
 from raidfs.errors import GeometryError, InconsistentDescription
 from raidfs.evidence.cells import SECTORS, Flags, Ids, page_ids, sector_ids
 from raidfs.evidence.moves import Side, come_from, goes_to, whole_pages
-from raidfs.evidence.window import PAGE, Numbers
+from raidfs.evidence.window import NOTHING, PAGE, Numbers
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side as Place
@@ -54,6 +55,8 @@ _FEW = 4
 """Pages at one place that could be, at least."""
 _SEVERAL = 2
 """Distances between the pages, and members that they were moved from."""
+_MORE = 4
+"""By so many, at least, such places outnumber those where pages are the same as what lies on the other side."""
 _EDGES = 2
 """Places where the geometry changes, from the begin and from the end of the array, around which more are looked at."""
 _LEAST = 0.15
@@ -218,7 +221,7 @@ def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]
     )
     begun = _from_begin(reading, reshape)
     looked = _look(reading, sorted({*begun, *_around_edges(reading, reshape)}))
-    if _compare(reading, reading.new, looked).proves():
+    if _proves(reading, reading.new, looked):
         return (
             f"pages were moved from places that had been written over before (recorded position: {reshape.position}): "
             "an earlier run came so far and it was begun anew, which moves data twice, or the recorded position is "
@@ -226,7 +229,7 @@ def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]
         )
     looked = looked.only(begun)
     for shape, side in _others(description, reshape):
-        if _compare(reading, side, looked).proves():
+        if _proves(reading, side, looked):
             return (
                 f"pages were moved from places that a reshape to another geometry ({shape}) had written over before: "
                 "an earlier run came so far and another reshape was begun over it, which moves data twice"
@@ -283,10 +286,27 @@ def _look(reading: _Reading, starts: Sequence[int]) -> _Looked:
     return _Looked(pages, number, reading.contents(pages))
 
 
-def _compare(reading: _Reading, earlier: Side, looked: _Looked) -> _Compared:
-    """Compare pages with what an earlier run to a geometry put in their old places."""
+def _proves(reading: _Reading, earlier: Side, looked: _Looked) -> bool:
+    """Tell whether pages are read in the stead of others as a run to a geometry would have them, and not by chance."""
+    found = _compare(reading, earlier, looked)
+    if not found.proves():
+        return False
+    across = _compare(reading, earlier, looked, across=True)
+    return len(found.telling()) - len(across.telling()) >= _MORE
+
+
+def _compare(reading: _Reading, earlier: Side, looked: _Looked, *, across: bool = False) -> _Compared:
+    """Compare pages with what an earlier run to a geometry put in their old places.
+
+    Args:
+        reading: the array.
+        earlier: the geometry.
+        looked: the pages.
+        across: with what lies as far away on the other side instead.
+    """
     pages, ids = looked.pages, looked.ids
     roles, others = goes_to(pages, reading.old, earlier)
+    others = np.where(others >= 0, 2 * pages[:, None] - others, NOTHING) if across else others
     # where it is not known whether y was moved its old place holds y, or what was moved there; but never x
     is_told = (reading.is_whole(pages) & reading.is_decided(pages))[:, None]
     is_told = is_told & reading.is_whole(others) & (others != pages[:, None])

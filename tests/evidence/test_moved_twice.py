@@ -126,6 +126,29 @@ def test_content_that_repeats_itself_is_no_evidence(kind: str, unit: int, tmp_pa
         assert not any("moved from places" in finding.message for finding in opened.findings)
 
 
+def in_pairs(size: int, unit: int, apart: int) -> bytes:
+    """Files of `unit` bytes; of each there is a copy that lies `apart` files away."""
+    random, found = Random(unit + apart), bytearray()
+    while len(found) < size:
+        found += 2 * random.randbytes(unit * apart)
+    return bytes(found[:size])
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6])
+@pytest.mark.parametrize(("unit", "apart"), [(64 * K, 1), (128 * K, 1), (64 * K, 3), (192 * K, 1)])
+@pytest.mark.parametrize("kind", ["members", "the same place", "fewer members", "to offset copies"])
+def test_copies_of_files_are_no_evidence(kind: str, unit: int, apart: int, share: float, tmp_path: Path) -> None:
+    """All over the array, and just as far away as pages are moved."""
+    if kind in COPIED:
+        mirror = COPIED[kind][0]
+        paths = copied(mirror, share, content=in_pairs(mirror.before.size, unit, apart)).save(tmp_path)
+    else:
+        reshape = AGAIN[kind][0]
+        paths = begun(reshape, share, in_pairs(reshape.before.capacity(COMPONENT), unit, apart)).save(tmp_path)
+    with open_array([str(path) for path in paths]) as opened:
+        assert not any("moved from places" in finding.message for finding in opened.findings)
+
+
 def said_of(description: ArrayDescription, images: dict[int, BlockSource]) -> str:
     return moved_twice(find_front(description, images), images)
 
