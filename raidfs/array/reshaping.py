@@ -15,7 +15,7 @@ from raidfs.array.description import LARGEST, Alternative, Direction, Reshape, u
 from raidfs.array.shape import Level, Shape, shape_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.extents import Extents
-from raidfs.superblock.claim import MemberClaim
+from raidfs.superblock.claim import MemberClaim, ReshapeClaim
 
 
 def shapes_of(claim: MemberClaim) -> tuple[Shape, Reshape | None]:
@@ -155,9 +155,8 @@ def ending_of(claim: MemberClaim) -> Shape | None:
 
     The end of a reshape writes the superblocks twice (`raid5.c: raid5_finish_reshape`): first without the reshape but
     with the old layout and chunk, then with the new ones. What a superblock keeps of its last reshape tells the two
-    apart: it differs from the fields in force, and its position is in the second half of the way. (Changes of the level
-    and of arrays of two members, which are made at once, leave other values there. A position that lagged so far that
-    it is in the first half is not recognised.)
+    apart: it differs from the fields in force. (Changes of the level and of arrays of two members, which are made at
+    once, leave other values there.)
 
     Returns:
         None: nothing speaks for it.
@@ -175,24 +174,34 @@ def ending_of(claim: MemberClaim) -> Shape | None:
     is_step_to_five = last.new_level == Level.RAID5.value and new.has_q_last  # the level is changed after the reshape
     if old.obstacle_to(new) or not (last.new_level == claim.level or is_step_to_five):
         return None
-    way = usable_size((old, new), [claim.component_size or 0] * claim.raid_disks)
-    return None if (2 * last.position > way) == last.backwards else new
+    return new
 
 
 def alternatives_of(claim: MemberClaim) -> tuple[Shape | None, tuple[Alternative, ...]]:
     """Return the shape of the array where it is not the recorded one, and what other shapes it may have.
 
+    A reshape that ended half-recorded had come to the second half of its way when it last recorded its position, unless
+    the array is so small that it was over before it recorded another one: then both shapes are as likely.
+
     Raises:
         InconsistentDescription, UnsupportedMetadata: the claim gives no shape.
     """
     told, _ = shapes_of(claim)
-    new = ending_of(claim)
-    if new is not None:
-        text = (
-            f"a reshape to {new} ended, but the superblocks still say {told}: only the first of the two updates of its"
-        )
-        return new, (Alternative(told, f"{text} end was written, or they are right after all"),)
-    return None, undeclared(told)
+    new, last = ending_of(claim), claim.last_reshape
+    if new is None or last is None:
+        return None, undeclared(told)
+    start = f"a reshape to {new} ended, but the superblocks still say {told}:"
+    if _was_far(claim, last, (told, new)):
+        text = f"{start} only the first of the two updates of its end was written, or they are right after all"
+        return new, (Alternative(told, text),)
+    text = f"{start} they are right, or only the first of the two updates of its end was written"
+    return None, (Alternative(new, text),)
+
+
+def _was_far(claim: MemberClaim, last: ReshapeClaim, shapes: tuple[Shape, Shape]) -> bool:
+    """Tell whether the last position of a reshape that is over lies in the second half of its way."""
+    way = usable_size(shapes, [claim.component_size or 0] * claim.raid_disks)
+    return (2 * last.position > way) != last.backwards
 
 
 def undeclared(shape: Shape) -> tuple[Alternative, ...]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.array.front import Front
 from raidfs.array.shape import Shape
@@ -26,6 +30,8 @@ def _about_members(description: ArrayDescription) -> list[Finding]:
     if missing:
         roles, redundancy = format_numbers(missing), description.shape.redundancy
         told = f"rebuilt where {redundancy} allow{'s' if redundancy == 'parity' else ''}" if redundancy else "lost"
+        if _hold_no_data(description, missing):
+            told = "it holds nothing but parity, and a RAID0 that is reshaped, as a RAID4, has none at all"
         word = "role" if len(missing) == 1 else "roles"
         findings.append(Finding(Severity.WARNING, "array", f"no image serves {word} {roles}: {told}"))
         if description.shape.has_parity and len(missing) > description.shape.n_parity:
@@ -47,6 +53,15 @@ def _about_members(description: ArrayDescription) -> list[Finding]:
         text = f"the layout {description.shape.layout} puts two copies of some chunks on one member: without it both go"
         findings.append(Finding(Severity.WARNING, "array", text))
     return findings
+
+
+def _hold_no_data(description: ArrayDescription, roles: Sequence[int]) -> bool:
+    """Tell whether some roles hold no data in any shape of an array with one parity: the parity disk of a RAID4."""
+    if not all(shape.has_parity and shape.n_parity == 1 for shape in description.shapes):
+        return False
+    tables = [zone.table for shape in description.shapes for zone in _zones(description, shape)]
+    holding = {int(role) for table in tables for role in np.unique(table.role[table.symbol < table.n_data])}
+    return holding.isdisjoint(roles)
 
 
 def _about_progress(description: ArrayDescription, member: Member) -> list[Finding]:

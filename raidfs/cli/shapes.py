@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from raidfs.array.assemble import Assembly
+from raidfs.array.description import ArrayDescription
 from raidfs.array.shape import Shape
 from raidfs.block import BlockSource
-from raidfs.errors import UsageError
+from raidfs.errors import SourceError, UsageError
+from raidfs.evidence.announced import counted
 from raidfs.evidence.reading import Votes, compare_readings
+from raidfs.evidence.sums import summed_shape
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.doubts import doubts_of, name_among, open_shapes
+from raidfs.image.patient import TimedSource
 from raidfs.units import parse_size
 
 
@@ -66,6 +71,9 @@ def decided_by_data(assembly: Assembly, members: Mapping[str, BlockSource], pati
     where = [doubt.where for doubt in doubts_of(description)]
     if not shapes or not where or (description.shape.has_own_sizes and description.missing_roles):
         return assembly
+    summed = _summed(description, shapes, members, patience)
+    if summed is not None:
+        return _taken(assembly, shapes, summed, f"the sums of rows are right where {summed} has them")
     from raidfs.engine.array_source import ArraySource
 
     sources = [(member, members[member.path]) for member in description.sources]
@@ -79,25 +87,37 @@ def decided_by_data(assembly: Assembly, members: Mapping[str, BlockSource], pati
         told = _told(shapes, votes)
         return replace(assembly, findings=(*assembly.findings, *told))
     taken = shapes[votes.winner]
+    seen = f"{counted(votes.structures[votes.winner])} lie where {taken} has them, and nothing where the other has it"
+    return _taken(assembly, shapes, taken, seen)
+
+
+def _summed(
+    description: ArrayDescription, shapes: tuple[Shape, ...], members: Mapping[str, BlockSource], patience: float
+) -> Shape | None:
+    """Return the shape in which the sums of rows are right; None: they do not tell, or a member is gone."""
+    if len(shapes) != 2 or not all(shape.has_parity for shape in shapes):
+        return None
+    serving = description.serving.items()
+    images = {role: TimedSource(member.path, members[member.path], patience) for role, member in serving}
+    with suppress(SourceError):
+        number = summed_shape(description, (shapes[0], shapes[1]), images)
+        return None if number is None else shapes[number]
+    return None
+
+
+def _taken(assembly: Assembly, shapes: tuple[Shape, ...], taken: Shape, seen: str) -> Assembly:
+    """Take one of several shapes, and say what was seen of it and how to have the other."""
     others = " and ".join(f"--layout {name_among(shape, shapes)}" for shape in shapes if shape != taken)
-    text = f"{description.alternatives[0].reason}; {_listed(votes, votes.winner)} lie where {taken} has them, and "
-    text += f"nothing where the other has it: it is taken ({others} reads it otherwise)"
+    text = f"{assembly.description.alternatives[0].reason}; {seen}: it is taken ({others} reads it otherwise)"
     finding = Finding(Severity.WARNING, "array", text)
-    return replace(assembly, description=description.taken_as(taken), findings=(*assembly.findings, finding))
+    return replace(assembly, description=assembly.description.taken_as(taken), findings=(*assembly.findings, finding))
 
 
 def _told(shapes: tuple[Shape, ...], votes: Votes) -> list[Finding]:
     """Say what was found that does not suffice, if anything was."""
     found = [
-        f"{_listed(votes, number)} lie where --layout {name_among(shape, shapes)} has them"
+        f"{counted(votes.structures[number])} lie where --layout {name_among(shape, shapes)} has them"
         for number, shape in enumerate(shapes)
         if votes.structures[number]
     ]
     return [Finding(Severity.NOTE, "array", f"{' and '.join(found)}: that decides nothing")] if found else []
-
-
-def _listed(votes: Votes, number: int) -> str:
-    """Return what speaks for a reading: `2 ext4 superblocks and 5 ext4 block bitmaps`."""
-    words = [each.what for each in votes.structures[number]]
-    counts = {word: words.count(word) for word in words}
-    return " and ".join(f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items())

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raidfs.block import BlockSource
-from raidfs.evidence.structures import Structure, structures_in
+from raidfs.evidence.announced import Structure
+from raidfs.evidence.structures import structures_in
 from raidfs.evidence.survey import Survey
 from raidfs.evidence.votes import Votes
 from raidfs.evidence.window import PAGE, Numbers, Window

@@ -172,11 +172,12 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_f
     first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
     stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
     bounds = np.flatnonzero(np.diff(tells.astype(np.int8), prepend=1, append=1))
-    # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as well
+    # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as
+    # well; that structures of file systems lie where they should says nothing of what other rows would tell
     is_left = travel >= (low if high is None else high)
     busy = votes.busy & (
-        ((travel <= low) & (int(votes.any_written.sum()) >= SUPPORT))
-        | (is_left & (int(votes.any_left.sum()) >= SUPPORT))
+        ((travel <= low) & (int((votes.any_written & ~votes.moved).sum()) >= SUPPORT))
+        | (is_left & (int((votes.any_left & ~votes.kept).sum()) >= SUPPORT))
     )
     number = np.arange(len(order))
     found = busy[order] & ~tells & (number > first) & (number < stop)

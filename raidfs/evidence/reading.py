@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raidfs.block import BlockSource
-from raidfs.evidence.structures import Structure, structures_in
+from raidfs.evidence.announced import Structure
+from raidfs.evidence.structures import structures_in
 from raidfs.extents import Extents
 
 _ENOUGH = 2
@@ -31,7 +32,7 @@ class Votes:
 
 
 def compare_readings(readings: Sequence[BlockSource], differing: Extents) -> Votes:
-    """Look for structures in every reading of an array.
+    """Look for structures in every reading of an array; what all of them have alike speaks for none.
 
     Args:
         readings: the array in each of its possible shapes.
@@ -40,4 +41,6 @@ def compare_readings(readings: Sequence[BlockSource], differing: Extents) -> Vot
     Raises:
         SourceError: a source is gone.
     """
-    return Votes(tuple(tuple(structures_in(each, differing)) for each in readings))
+    found = [structures_in(each, differing) for each in readings]
+    common = set.intersection(*map(set, found)) if found else set()
+    return Votes(tuple(tuple(each for each in structures if each not in common) for structures in found))

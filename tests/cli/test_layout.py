@@ -73,13 +73,13 @@ def test_what_lies_where_it_says_decides(tmp_path: Path, layout: int) -> None:
 def test_where_both_readings_have_something_nothing_is_decided(tmp_path: Path, layout: int) -> None:
     data = content("k-r5-3to4-gpt")
     written, paths = write(tmp_path, layout, data)
-    end = (len(data) - 1) // CHUNK  # the chunk with the backup of the partition table; now both members have it
+    end = (len(data) - 1) // CHUNK  # the chunk with the backup of the partition table; now the other reading has it
     place = written.data_offsets[1] + (ROWS + (end - 3 * ROWS) // 2) * CHUNK
     shift = written.data_offsets[2] - written.data_offsets[1]
     images = [bytearray(Path(path).read_bytes()) for path in paths]
-    chunks = [images[1][place : place + CHUNK], images[2][place + shift : place + shift + CHUNK]]
-    (backup,) = [each for each in chunks if b"EFI PART" in each]
-    images[1][place : place + CHUNK] = images[2][place + shift : place + shift + CHUNK] = backup
+    one, other = images[1][place : place + CHUNK], images[2][place + shift : place + shift + CHUNK]
+    assert (b"EFI PART" in one) != (b"EFI PART" in other)
+    images[1][place : place + CHUNK], images[2][place + shift : place + shift + CHUNK] = other, one
     for path, image in zip(paths, images, strict=True):
         Path(path).write_bytes(image)
     with open_array(paths) as array:

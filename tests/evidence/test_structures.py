@@ -21,13 +21,14 @@ REAL = {
     "k-r5-3to4-gpt": {
         "ext4 block bitmap": 1,
         "ext4 inode bitmap": 1,
+        "ext4 inode block": 11,
         "XFS allocation group": 1,
         "XFS metadata block": 7,
         "backup partition table": 1,
     },
     "k-r5-3to4-xfs": {"XFS allocation group": 2, "XFS metadata block": 12},
     "k-r5-3to4-btrfs": {"btrfs superblock": 1},
-    "s-r5-la": {"ext4 block bitmap": 1, "ext4 inode bitmap": 1},
+    "s-r5-la": {"ext4 block bitmap": 1, "ext4 inode bitmap": 1, "ext4 inode block": 9},
 }
 
 

@@ -182,6 +182,15 @@ def test_what_was_rebuilt_is_said_to_come_from_what_there_is(
     assert any(each.startswith(f"no image serves role 0: rebuilt where {source} allow") for each in said)
 
 
+def test_a_parity_disk_that_is_not_there_hides_nothing() -> None:
+    description = plain_description(Level.RAID4, "parity-last", 4)
+    account = Account(description.size, 0, 0, 0, 0)
+    for gone, word in ((3, "role 3: it holds nothing but parity"), (2, "role 2: rebuilt where parity allows")):
+        members = tuple(each for each in description.members if each.role != gone)
+        said = [finding.message for finding in findings_of_array(replace(description, members=members), account)]
+        assert any(word in each for each in said)
+
+
 def test_what_has_no_redundancy_is_not_said_to_be_rebuilt() -> None:
     description = plain_description(Level.RAID0, "original", 4)
     said = findings_of_array(
