@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pyfsntfs
 
 from raidfs.errors import Damaged
-from raidfs.filesystem.entry import NO_OWNER, UNKNOWN, Attributes, Contents, Device, Name, Names, Run, Usage
+from raidfs.filesystem.entry import NO_OWNER, UNKNOWN, Attributes, Contents, Device, Name, Names, Packed, Run, Usage
 from raidfs.filesystem.stream import DeviceFile
 
 _ROOT = 5
@@ -27,6 +27,8 @@ _READ_ONLY, _SYSTEM, _SPARSE, _REPARSE, _COMPRESSED, _ENCRYPTED = 0x1, 0x4, 0x20
 _LINK, _CHARACTER, _BLOCK = b"IntxLNK\1", b"IntxCHR\0", b"IntxBLK\0"
 _DATA, _STANDARD, _FILE_NAME = 0x80, 0x10, 0x30
 _DOS_ONLY = 2
+_UNIT = 16
+"""Clusters that are compressed together."""
 _LONGEST_SPECIAL = 8 + 2 * 4096
 _LARGEST_STREAM = 1 << 16
 
@@ -114,8 +116,15 @@ class NtfsReader:
             if flags & _ENCRYPTED:
                 raise Damaged(f"file {inode} is encrypted by Windows")
             extents = _extents(entry)
-            if flags & _COMPRESSED or any(flag & 2 for *_, flag in extents) or self._is_packed(entry, flags):
-                return Contents(through=True)
+            stream = self._packed_stream(entry, flags)
+            if stream is not None:
+                everything = (
+                    Packed(0, size, place, length) for place, length, flag in _extents(stream) if not flag & 1
+                )
+                return Contents(through=True, packed=tuple(everything))
+            if flags & _COMPRESSED or any(flag & 2 for *_, flag in extents):
+                unit = _UNIT * self._volume.cluster_block_size
+                return Contents(through=True, packed=_units(extents, unit, size))
             if not extents:
                 return Contents(inline=entry.read_buffer_at_offset(size, 0) if size else b"")
             return Contents(_runs(extents, min(size, self._valid(entry, size))))
@@ -198,9 +207,11 @@ class NtfsReader:
             raise Damaged(f"a special file cannot be read: {_said(error)}") from error
 
     @staticmethod
-    def _is_packed(entry: Any, flags: int) -> bool:
-        """Tell whether Windows keeps a file compressed in a stream of another name."""
-        return bool(flags & _REPARSE) and any(each.name == "WofCompressedData" for each in entry.alternate_data_streams)
+    def _packed_stream(entry: Any, flags: int) -> _Stream | None:
+        """Return the stream of another name in which Windows keeps a file compressed; None: it does not."""
+        if not flags & _REPARSE:
+            return None
+        return next((each for each in entry.alternate_data_streams if each.name == "WofCompressedData"), None)
 
     @staticmethod
     def _valid(entry: Any, size: int) -> int:
@@ -258,3 +269,26 @@ def _text(raw: bytes) -> bytes:
 def _said(error: Exception) -> str:
     """Return the first clause of what the library said, which is a whole stack of them."""
     return " ".join(str(error).split(". ")[0].split())[:200]
+
+
+def _units(extents: list[tuple[int, int, int]], unit: int, size: int) -> tuple[Packed, ...]:
+    """Return what each unit of a compressed file is made from; a unit that is a hole is made from nothing.
+
+    Args:
+        extents: where the file lies.
+        unit: so much is compressed together [bytes].
+        size: of the file [bytes].
+    """
+    found = []
+    at = 0
+    for place, length, flags in extents:
+        stored = 0 if flags & 1 else length
+        done = 0
+        while done < stored:
+            first = (at + done) // unit * unit
+            n = min(first + unit - at, stored) - done
+            if first < size:
+                found.append(Packed(first, min(unit, size - first), place + done, n))
+            done += n
+        at += length
+    return tuple(found)
