@@ -47,6 +47,8 @@ _PAGES = 16
 """Neighbouring pages that are looked at together."""
 _SPREAD = 48
 """Places that are looked at all over the array."""
+_AT_ONCE = 16
+"""Requests that a member is given together: it has so long to answer each time."""
 _ENOUGH = 8
 """Different contents in the stead of others that tell."""
 _SHARE = 0.75
@@ -135,8 +137,13 @@ class _Reading:
             data = np.zeros((len(here), PAGE), dtype=np.uint8)
             first = np.flatnonzero(np.diff(offset[here], prepend=-PAGE - 1) != PAGE)
             length = np.diff(first, append=len(here)) * PAGE
-            requests = np.stack((offset[here[first]], length, first * PAGE), axis=1)
-            lost = image.read_into(requests.astype(np.int64), data.reshape(-1))
+            requests = np.stack((offset[here[first]], length, first * PAGE), axis=1).astype(np.int64)
+            lost = Extents().union(
+                *(
+                    Extents(image.read_into(requests[at : at + _AT_ONCE], data.reshape(-1)))
+                    for at in range(0, len(requests), _AT_ONCE)
+                )
+            )
             sectors: NDArray[np.uint64] = sector_ids(data).reshape(-1, SECTORS)
             varied = (sectors != sectors[:, :1]).any(axis=1)  # else a page repeats one sector
             for low, high in lost:
