@@ -42,6 +42,7 @@ _MOST_TRIES = 16
 """Rounds of reading and planning again for one request, until members that still fail are left out of it."""
 _JUDGED_AT_ONCE = 32 << 20
 """Array bytes that are judged together, at most; bounds the memory."""
+_UNSTEADY = "gave other bytes when it was read again"
 _NOTHING = Extents()
 _PATIENCE = 20.0
 """Seconds until a member that does not answer is rebuilt around."""
@@ -207,7 +208,7 @@ class ArraySource:
             unchanged=self._unchanged,
             sources=lambda: [patient(source, reader, self._patience) for source, reader in members],
         )
-        return Scrutiny(judges_of(self.description, self._members, check=check), knowledge)
+        return Scrutiny(judges_of(self.description, self._members, check=check), knowledge, forgets=self.policy.check)
 
     def _look(self, flaws: tuple[Flaw, ...], generation: int) -> Sight:
         charts = chart_sections(self.description, self._members, flaws)
@@ -273,9 +274,11 @@ class ArraySource:
             arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
             if not failures and (self.policy.check or any_read_filled(reads, arena)):
-                self._scrutiny.settle(*solved_with(sight.charts, offset, offset + len(out)))
+                asked_now = self._scrutiny.settle(*solved_with(sight.charts, offset, offset + len(out)))
+                if asked_now or self.policy.check:
+                    failures = self._unlike(reads, arena)
             if failures or self._sight is not sight:
-                absent += self._absent(failures)
+                absent += self._absent([each for each in failures if each.reason != _UNSTEADY])
                 if number >= _MOST_TRIES:
                     absent += tuple(Flaw(each.source, EVERYTHING, Trust.NONE, "keeps failing") for each in failures)
                 continue
@@ -286,6 +289,23 @@ class ArraySource:
                 out[start:stop] = 0
             return losses
         raise AssertionError("an array runs out of members before numbers end")
+
+    def _unlike(self, reads: NDArray[np.int64], arena: NDArray[np.uint8]) -> list[Failure]:
+        """Read again what was read before its rows were judged, and return what fails or is not the same any more.
+
+        What was judged was read by itself: it is what is served only if both readings around it are alike.
+        """
+        again = np.empty_like(arena)
+        failures = run_reads(self._readers, reads, again, self._patience) if len(reads) else []
+        if failures:
+            return failures
+        for source, offset, length, at in reads.tolist():
+            differ = arena[at : at + length] != again[at : at + length]
+            if differ.any():
+                first, last = np.flatnonzero(differ)[[0, -1]].tolist()
+                changed = Extents.span(offset + first, offset + last + 1)
+                failures.append(Failure(source, changed, lasting=False, reason=_UNSTEADY))
+        return failures
 
     def _absent(self, failures: Sequence[Failure]) -> tuple[Flaw, ...]:
         """Learn lasting failures; return the passing ones as flaws for this request."""

@@ -200,7 +200,8 @@ class PatientSource:
         lost = []
         for (_, length, position), at in zip(requests.tolist(), packed[:, 2].tolist(), strict=True):
             out[position : position + length] = job.data[at : at + length]
-            lost.append(job.lost.clip(at, at + length).shift(position - at))
+            if job.lost:
+                lost.append(job.lost.clip(at, at + length).shift(position - at))
         return Extents().union(*lost)
 
     def known_losses(self, start: int, stop: int) -> Extents:

@@ -32,6 +32,8 @@ from raidfs.units import SECTOR
 
 BATCH = 1 << 20
 """Bytes of each member that are read together where they have to be waited for."""
+_NOT_WORTH_SKIPPING = 128
+"""Sectors between two reads of a member that are read as well."""
 _AHEAD = 2
 """Batches that are being read while one is judged."""
 _AT_ONCE = 4 << 20
@@ -312,7 +314,7 @@ def _ask(
             wanted = trust[role, 0] <= limit and absent[0] != UNCHECKABLE
             parts = np.array([[0, n]] if wanted else [], dtype=np.int64).reshape(-1, 2) * SECTOR
         else:
-            parts = _runs((trust[role] <= limit) & (absent != UNCHECKABLE)) * SECTOR
+            parts = _joined_runs((trust[role] <= limit) & (absent != UNCHECKABLE), trust[role] <= limit) * SECTOR
         if len(parts):
             requests = np.stack((lane[1] + start + parts[:, 0], parts[:, 1] - parts[:, 0], parts[:, 0]), axis=1)
             reads.append((role, requests, pool.submit(sources[lane[0]].read_into, requests, room[role])))
@@ -323,6 +325,15 @@ def _runs(wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the runs of True as int64 (k, 2): start, stop."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted, [False])).astype(np.int8)))
     return edges.reshape(-1, 2).astype(np.int64)
+
+
+def _joined_runs(wanted: NDArray[np.bool_], may_be_read: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the runs of True, and what lies between two where that may be read and is less than a request costs."""
+    runs = _runs(wanted)
+    barred = np.concatenate(([0], np.cumsum(~may_be_read)))
+    stops, starts = runs[:-1, 1], runs[1:, 0]
+    joins = (starts - stops <= _NOT_WORTH_SKIPPING) & (barred[starts] == barred[stops])
+    return np.stack((runs[np.append(True, ~joins), 0], runs[np.append(~joins, True), 1]), axis=1) if len(runs) else runs
 
 
 def _judge(rows: Rows, asked: _Asked, limit: Trust, *, with_kinds: bool) -> Judged:

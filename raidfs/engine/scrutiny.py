@@ -6,7 +6,8 @@ learned. Judging goes in *units* of some 64 KiB per member, further ahead the lo
 large areas of honest zeros cost little; which units are settled is remembered, one byte for each.
 
 A unit stays settled for good: bytes that were right do not become wrong, a member that changes is erased as a whole,
-and what is learned later only takes trust away.
+and what is learned later only takes trust away. Only where every read is to be checked units are forgotten when others
+far away are asked about: what the page cache held when they were judged may be read anew by then.
 
 Threads: whoever finds something unsettled waits until it is settled, one after the other.
 """
@@ -53,13 +54,15 @@ class Knowledge:
 class Scrutiny:
     """Remembers which rows were judged, and has the others judged."""
 
-    def __init__(self, judges: Iterable[tuple[Section, Judge]], knowledge: Knowledge) -> None:
+    def __init__(self, judges: Iterable[tuple[Section, Judge]], knowledge: Knowledge, *, forgets: bool) -> None:
         """Begin with nothing settled but what nobody can judge.
 
         Args:
             judges: runs of the array, each in one geometry, and who judges it; they may overlap.
             knowledge: of the members.
+            forgets: units stay settled only until others far away are asked about.
         """
+        self._forgets = forgets
         self._wards = [_Ward(section, judge) for section, judge in judges]
         self._knowledge = knowledge
         self._settling = threading.Lock()
@@ -68,15 +71,23 @@ class Scrutiny:
         """Tell whether all rows behind [start, stop) [array bytes] are settled; never waits."""
         return all(ward.is_settled(*units) for ward, units in self._units(start, stop))
 
-    def settle(self, start: int, stop: int) -> None:
+    def settle(self, start: int, stop: int) -> bool:
         """Have all rows behind [start, stop) [array bytes] judged, and let what is found be learned.
 
         Rows remain unsettled where a member did not answer in time: nothing is known of them then.
+
+        Returns:
+            Whether any of them had to be judged.
         """
         with self._settling:
+            has_judged = False
             for ward, units in self._units(start, stop):
+                if self._forgets:
+                    ward.forget_all_but(*units)
                 for first, last in ward.unsettled(*units):
                     self._judge(ward, first, ward.ahead(first, last))
+                    has_judged = True
+            return has_judged
 
     def _units(self, start: int, stop: int) -> Iterator[tuple[_Ward, tuple[int, int]]]:
         for ward in self._wards:
@@ -95,7 +106,7 @@ class Scrutiny:
             if judgement.flaws:
                 known.learn(judgement.flaws)
             if judgement.is_final:
-                ward.settled[first:last] = True  # not before it was learned: others look at this without the lock
+                ward.note(first, last)  # not before it was learned: others look at this without the lock
             ward.judged = (first, last)
             return
 
@@ -125,6 +136,7 @@ class _Ward:
             self.unit *= 2
         self.settled: NDArray[np.bool_] = np.zeros(-(-height // self.unit), dtype=np.bool_)
         self.judged = (0, 0)
+        self._noted = (len(self.settled), 0)  # all that is settled lies in it
 
     def units(self, start: int, stop: int) -> tuple[int, int]:
         """Return the first and behind-last unit behind [start, stop) [array bytes], not empty, in the section."""
@@ -147,6 +159,20 @@ class _Ward:
         steps = np.diff(np.concatenate(([True], self.settled[first:last], [True])).astype(np.int8))
         found: list[list[int]] = (first + np.flatnonzero(steps).reshape(-1, 2)).tolist()
         return [(low, high) for low, high in found]
+
+    def note(self, first: int, last: int) -> None:
+        """Take units [first, last) for settled."""
+        self.settled[first:last] = True
+        self._noted = (min(first, self._noted[0]), max(last, self._noted[1]))
+
+    def forget_all_but(self, first: int, last: int) -> None:
+        """Take all units for unsettled that are not near [first, last)."""
+        near = max(1, _MOST_AHEAD // self.unit)
+        low, high = self._noted
+        begin, end = max(low, first - near), min(high, last + near)
+        self.settled[low:begin] = False
+        self.settled[max(low, end) : high] = False
+        self._noted = (begin, end) if begin < end else (len(self.settled), 0)
 
     def ahead(self, first: int, last: int) -> int:
         """Return up to where a run of unsettled units is to be judged: further each time if all goes in sequence."""

@@ -92,6 +92,9 @@ class Losses:
         return bool(self.bad or self.unsplit or self.ended)
 
 
+_NOTHING = Losses()
+
+
 def halves(unit: int) -> Cut:
     """Cut by bisection: for files, whose errors tell nothing about where they come from, nor whether they will last.
 
@@ -169,7 +172,7 @@ def read_around(medium: Medium, start: int, stop: int, target: memoryview, budge
         if budget.is_used_up:
             unsplit += [(first, last) for first, last, _ in pending]
             break
-    return Losses(Extents(bad), Extents(unsplit), Extents(ended))
+    return Losses(Extents(bad), Extents(unsplit), Extents(ended)) if bad or unsplit or ended else _NOTHING
 
 
 def _read_while_possible(

@@ -101,14 +101,22 @@ class RawImage:
         """Fill `out`; see `BlockSource.read_into`. Bytes known to be lost are not asked for again."""
         view = out.data
         lost: list[tuple[int, int]] = []
-        for offset, length, position in check_requests(requests, self._size, len(out)):
-            readable = Extents.span(offset, offset + length).difference(self._losses) if self._losses else None
-            for start, stop in [(offset, offset + length)] if readable is None else readable:
+        known = self._losses
+        listed = check_requests(requests, self._size, len(out))
+        for (offset, length, position), is_whole in zip(listed, _are_whole(requests, known), strict=True):
+            may_skip = is_whole and self._losses is known  # as long as nobody found more
+            for start, stop in [(offset, offset + length)] if may_skip else self._readable(offset, length):
                 self._read_range(start, stop, view[position + start - offset : position + stop - offset])
+            if may_skip and self._losses is known:
+                continue
             for start, stop in self._losses.clip(offset, offset + length).shift(position - offset):
                 out[start:stop] = 0
                 lost.append((start, stop))
         return Extents(lost)
+
+    def _readable(self, offset: int, length: int) -> Extents:
+        """Return what is not known to be lost."""
+        return Extents.span(offset, offset + length).difference(self._losses.clip(offset, offset + length))
 
     def known_losses(self, start: int, stop: int) -> Extents:
         """Return what was declared lost, or could not be read so far, in [start, stop)."""
@@ -218,6 +226,14 @@ class RawImage:
         if self.is_regular:
             return self._status().st_size
         return (_sysfs_number(self._opened.st_rdev, self._sys, ("size",)) or 0) * SECTOR
+
+
+def _are_whole(requests: Requests, losses: Extents) -> list[bool]:
+    """Tell in which requests nothing is lost."""
+    starts = np.append(losses.array[:, 0], np.iinfo(np.int64).max)
+    following = np.searchsorted(losses.array[:, 1], requests[:, 0], side="right")
+    found: list[bool] = (starts[following] >= requests[:, 0] + requests[:, 1]).tolist()
+    return found
 
 
 def _open(path: str) -> int:

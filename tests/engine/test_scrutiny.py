@@ -10,12 +10,13 @@ import pytest
 
 from raidfs.block import BlockSource, read_exact
 from raidfs.engine import scrutiny
-from raidfs.engine.health import Trust
+from raidfs.engine.health import Policy, Trust
 from raidfs.extents import Extents
+from tests.oracle.layouts import Geometry
 from tests.support.filled_bench import FIVE, FOUR, NEVER_COPIED, START, fill, opened, read, whole
 from tests.support.fills import PATTERNS
 from tests.support.simulated import describe, images_of, memory_sources
-from tests.support.sources import BadSectors, Hanging
+from tests.support.sources import BadSectors, Flipping, Hanging, ZerosFirst
 
 
 def test_what_was_judged_is_never_judged_again() -> None:
@@ -118,3 +119,56 @@ def test_sequential_judging_goes_further_each_time(monkeypatch: pytest.MonkeyPat
             read_exact(source, start, FOUR.stripe_size)
             parity_reads.append(sum(each.asked.total for each in sources.values()) - FOUR.stripe_size)
     assert [number for number, n_bytes in enumerate(parity_reads) if n_bytes] == [0, 1, 3, 7, 15, 31, 63]
+
+
+@pytest.mark.parametrize("geometry", [FOUR, FIVE])
+def test_zeros_that_are_gone_when_they_are_judged_are_not_served(geometry: Geometry) -> None:
+    array = whole(geometry, size=1 << 20)
+    description = describe(array)
+    sources: list[tuple[int, BlockSource]] = [
+        (role, ZerosFirst(bytes(array.roles[role].image)) if role == 1 else source)
+        for role, source in memory_sources(images_of(array, description))
+    ]
+    with opened(description, sources) as source:
+        for start in range(0, source.size, 16384):
+            n = min(16384, source.size - start)
+            assert read_exact(source, start, n) == (array.truth[start : start + n], Extents())
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+@pytest.mark.parametrize("geometry", [FOUR, FIVE])
+def test_where_every_read_is_checked_what_is_served_is_what_was_judged(geometry: Geometry, share: float) -> None:
+    """A member that gives wrong bytes now and then, without a word: also after its rows were judged once."""
+    array = whole(geometry, size=1 << 18)
+    description = describe(array)
+    flipping = Flipping(bytes(array.roles[1].image), 7, 0.0)
+    sources: list[tuple[int, BlockSource]] = [
+        (role, flipping if role == 1 else source) for role, source in memory_sources(images_of(array, description))
+    ]
+    with opened(description, sources, Policy(check=True)) as source:
+        for each in (0.0, share, share):
+            flipping.share = each
+            for start in range(0, source.size, 16384):
+                n = min(16384, source.size - start)
+                content, lost = read_exact(source, start, n)
+                true = bytearray(array.truth[start : start + n])
+                for low, high in lost:
+                    true[low:high] = bytes(high - low)
+                assert content == true
+    assert flipping.n_wrong > 20
+
+
+def test_where_every_read_is_checked_rows_far_away_are_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrutiny, "UNIT", 4096)
+    monkeypatch.setattr(scrutiny, "_MOST_AHEAD", 8192)
+    array = whole(FOUR, size=1 << 18)
+    description = describe(array)
+    sources = {role: BadSectors(image) for role, image in images_of(array, description).items()}
+    parity = sources[FOUR.stripe(0).p]
+    with opened(description, list(sources.items()), Policy(check=True)) as source:
+        is_judged = []
+        for at in (0, 0, FOUR.stripe_size, 20 * FOUR.stripe_size, 0):
+            parity.asked = Extents()
+            assert read_exact(source, at, 512) == (array.truth[at : at + 512], Extents())
+            is_judged.append(parity.asked.overlaps(START, START + 4096))
+    assert is_judged == [True, False, False, False, True]

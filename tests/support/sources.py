@@ -66,6 +66,50 @@ class Flaky(MemorySource):
         return missed
 
 
+class ZerosFirst(MemorySource):
+    """Bytes in memory that are zeros when they are read for the first time."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._given = Extents()
+        self._lock = threading.Lock()
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`, with zeros where nobody was before."""
+        lost = super().read_into(requests, out)
+        with self._lock:
+            for offset, length, position in requests.tolist():
+                for start, stop in Extents.span(offset, offset + length).difference(self._given):
+                    out[position + start - offset : position + stop - offset] = 0
+                self._given = self._given.union(Extents.span(offset, offset + length))
+        return lost
+
+
+class Flipping(MemorySource):
+    """Bytes in memory that some reads get wrong, in silence.
+
+    Attributes:
+        share: of the reads.
+        n_wrong: how many did.
+    """
+
+    def __init__(self, data: bytes, seed: int, share: float) -> None:
+        super().__init__(data)
+        self._chance = Random(seed)
+        self.share = share
+        self.n_wrong = 0
+
+    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
+        """Fill `out`, perhaps with some bytes changed."""
+        lost = super().read_into(requests, out)
+        for _, length, position in requests.tolist():
+            if length and self._chance.random() < self.share:
+                self.n_wrong += 1
+                for _ in range(self._chance.randrange(1, 40)):
+                    out[position + self._chance.randrange(length)] ^= self._chance.randrange(1, 256)
+        return lost
+
+
 class Hanging(MemorySource):
     """Bytes in memory that are not given out while `hang` is clear.
 
