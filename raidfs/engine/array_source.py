@@ -273,10 +273,10 @@ class ArraySource:
             losses = Extents(work.losses[: work.used[LOSSES], :2])
             arena = np.empty(int(work.used[SCRATCH]), dtype=np.uint8)
             failures = run_reads(self._readers, reads, arena, self._patience) if len(reads) else []
-            if not failures and (self.policy.check or any_read_filled(reads, arena)):
-                asked_now = self._scrutiny.settle(*solved_with(sight.charts, offset, offset + len(out)))
-                if asked_now or self.policy.check:
-                    failures = self._unlike(reads, arena)
+            unsure = self._to_ask_about(reads, arena) if not failures else reads[:0]
+            if len(unsure):
+                self._scrutiny.settle(*solved_with(sight.charts, offset, offset + len(out)))
+                failures = self._unlike(unsure, arena)
             if failures or self._sight is not sight:
                 absent += self._absent([each for each in failures if each.reason != _UNSTEADY])
                 if number >= _MOST_TRIES:
@@ -290,13 +290,19 @@ class ArraySource:
             return losses
         raise AssertionError("an array runs out of members before numbers end")
 
+    def _to_ask_about(self, reads: NDArray[np.int64], arena: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return the reads that are not believed before the parity of their rows was heard."""
+        if self.policy.check or not any_read_filled(reads, arena):
+            return reads if self.policy.check else reads[:0]
+        return reads[[any_read_filled(reads[number : number + 1], arena) for number in range(len(reads))]]
+
     def _unlike(self, reads: NDArray[np.int64], arena: NDArray[np.uint8]) -> list[Failure]:
         """Read again what was read before its rows were judged, and return what fails or is not the same any more.
 
         What was judged was read by itself: it is what is served only if both readings around it are alike.
         """
         again = np.empty_like(arena)
-        failures = run_reads(self._readers, reads, again, self._patience) if len(reads) else []
+        failures = run_reads(self._readers, reads, again, self._patience)
         if failures:
             return failures
         for source, offset, length, at in reads.tolist():

@@ -71,23 +71,17 @@ class Scrutiny:
         """Tell whether all rows behind [start, stop) [array bytes] are settled; never waits."""
         return all(ward.is_settled(*units) for ward, units in self._units(start, stop))
 
-    def settle(self, start: int, stop: int) -> bool:
+    def settle(self, start: int, stop: int) -> None:
         """Have all rows behind [start, stop) [array bytes] judged, and let what is found be learned.
 
         Rows remain unsettled where a member did not answer in time: nothing is known of them then.
-
-        Returns:
-            Whether any of them had to be judged.
         """
         with self._settling:
-            has_judged = False
             for ward, units in self._units(start, stop):
                 if self._forgets:
                     ward.forget_all_but(*units)
                 for first, last in ward.unsettled(*units):
                     self._judge(ward, first, ward.ahead(first, last))
-                    has_judged = True
-            return has_judged
 
     def _units(self, start: int, stop: int) -> Iterator[tuple[_Ward, tuple[int, int]]]:
         for ward in self._wards:

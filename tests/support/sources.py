@@ -67,11 +67,15 @@ class Flaky(MemorySource):
 
 
 class ZerosFirst(MemorySource):
-    """Bytes in memory that are zeros when they are read for the first time."""
+    """Bytes in memory that are zeros when they are read for the first time.
+
+    Attributes:
+        given: what was read so far [bytes of the source].
+    """
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self._given = Extents()
+        self.given = Extents()
         self._lock = threading.Lock()
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
@@ -79,9 +83,9 @@ class ZerosFirst(MemorySource):
         lost = super().read_into(requests, out)
         with self._lock:
             for offset, length, position in requests.tolist():
-                for start, stop in Extents.span(offset, offset + length).difference(self._given):
+                for start, stop in Extents.span(offset, offset + length).difference(self.given):
                     out[position + start - offset : position + stop - offset] = 0
-                self._given = self._given.union(Extents.span(offset, offset + length))
+                self.given = self.given.union(Extents.span(offset, offset + length))
         return lost
 
 
