@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,34 @@ def replace_text(path: str, lines: Iterable[str]) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
+class SealBrokenError(ValueError):
+    """A state is not what was saved."""
+
+
+_SEAL = "raidfs state, sha256 "
+
+
+def sealed(state: Mapping[str, Any]) -> str:
+    """Write a state as text that tells whether it is what was written."""
+    text = json.dumps(state)
+    return f"{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def unsealed(told: str) -> dict[str, Any]:
+    """Read it again.
+
+    Raises:
+        ValueError: it is no such text; `SealBrokenError`: it was changed.
+    """
+    head, _, text = told.partition("\n")
+    if not head.startswith(_SEAL):
+        raise ValueError("no state")
+    if head.removeprefix(_SEAL) != hashlib.sha256(text.rstrip("\n").encode()).hexdigest():
+        raise SealBrokenError
+    state: dict[str, Any] = json.loads(text)
+    return state
+
+
 class StateFile:
     """How far something came, so that it can go on after it was stopped.
 
@@ -132,8 +161,10 @@ class StateFile:
             OutputError: the file is something else, or the state of something else.
         """
         try:
-            state = json.loads(Path(self.path).read_text(encoding="utf-8"))
+            state = unsealed(Path(self.path).read_text(encoding="utf-8"))
             identity, notes = state["identity"], dict(state["notes"])
+        except SealBrokenError:
+            raise OutputError(f"{self.path} is damaged; name a new file to begin anew") from None
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -152,7 +183,7 @@ class StateFile:
         Raises:
             OutputError: they cannot be written.
         """
-        replace_text(self.path, [json.dumps({"identity": self._identity, "notes": notes})])
+        replace_text(self.path, [sealed({"identity": self._identity, "notes": notes})])
 
     def finish(self) -> None:
         """Remove the file: nothing is left to go on with."""
@@ -199,7 +230,7 @@ class SparseImage:
             OutputError: there is one, but of something else, or another file took its place.
         """
         try:
-            state = json.loads(Path(self.state_path).read_text(encoding="utf-8"))
+            state = unsealed(Path(self.state_path).read_text(encoding="utf-8"))
             done, identity, notes = int(state["done"]), state["identity"], dict(state["notes"])
             status = os.stat(self.path)
         except (OSError, ValueError, KeyError, TypeError):
@@ -267,7 +298,7 @@ class SparseImage:
             os.fdatasync(self._fd)
         except OSError as error:
             raise self._failure(error) from error
-        replace_text(self.state_path, [json.dumps(state)])
+        replace_text(self.state_path, [sealed(state)])
 
     def finish(self) -> None:
         """Declare the image complete.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from raidfs.cli import main
 from raidfs.errors import OutputError
-from raidfs.output import SparseImage, refuse_existing, write_text
+from raidfs.output import SparseImage, refuse_existing, sealed, write_text
 from tests.support.samples import sample
 
 K = 1024
@@ -174,7 +173,12 @@ def test_without_a_state_or_an_image_there_is_nothing_to_go_on_with(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "state",
-    ["", "{", "[]", "3", "{}", '{"done": "x", "identity": "one", "notes": {}}', '{"done": 1, "identity": "one"}'],
+    [
+        *("", "{", "[]", "3", "{}", '{"done": 1, "identity": "one", "notes": {}}'),
+        sealed({"done": "x", "identity": "one", "notes": {}}),
+        sealed({"done": 1, "identity": "one"}),
+        sealed({"done": 1, "identity": "one", "notes": {}}).replace("one", "two"),
+    ],
 )
 def test_a_state_that_makes_no_sense_counts_as_none(state: str, tmp_path: Path) -> None:
     path = tmp_path / "array.img"
@@ -202,7 +206,7 @@ def test_a_state_beyond_the_image_counts_as_none(done: int, tmp_path: Path) -> N
     path = tmp_path / "array.img"
     unfinished(path)
     before = path.read_bytes()
-    (tmp_path / "array.img.raidfs-state").write_text(json.dumps({"done": done, "identity": "one", "notes": {}}))
+    (tmp_path / "array.img.raidfs-state").write_text(sealed({"done": done, "identity": "one", "notes": {}}))
     assert not SparseImage(str(path), 12_000, "one").resume()
     assert path.read_bytes() == before
 

@@ -25,6 +25,7 @@ from raidfs.errors import Interrupted, OutputError, SourceChanged
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
 from raidfs.image.raw import RawImage
+from raidfs.output import sealed, unsealed
 from raidfs.report.verification import as_data
 from tests.support.damaged import write_map
 from tests.support.golden import Case, fingerprints, golden_case, golden_cases
@@ -193,16 +194,18 @@ def test_what_was_hashed_of_an_image_is_not_read_again(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with reading(GROWN, 30, KeyboardInterrupt()) as array, pytest.raises(Interrupted):
         Verification(array, str(state), hashing=True).run(quiet=True)
-    notes = json.loads(state.read_text())
+    notes = unsealed(state.read_text())
     begun = notes["notes"]["begun"]
     assert sum(each["offset"] for each in begun.values()) >= 25 << 20
     with reading(GROWN, 0, None) as array:
         verification = Verification(array, str(state), hashing=True)
         assert verification._done == sum(each["offset"] for each in begun.values())
     next(iter(begun.values()))["offset"] += 1
-    state.write_text(json.dumps(notes))
-    with reading(GROWN, 0, None) as array, pytest.raises(OutputError, match="damaged"):
-        Verification(array, str(state), hashing=True)
+    kept, other = state.read_text(), tmp_path / "other"
+    for text in (sealed(notes), kept.replace("1", "2", 1), kept.replace("section", "Section"), sealed({"notes": 3})):
+        other.write_text(text)
+        with reading(GROWN, 0, None) as array, pytest.raises(OutputError, match=r"other (is damaged|exists and is no)"):
+            Verification(array, str(other), hashing=True)
 
 
 def test_without_a_state_it_says_that_it_could_have_one() -> None:
@@ -218,10 +221,10 @@ def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
     with reading(SIX, 0, None) as array, pytest.raises(OutputError, match="state of other members"):
         Verification(array, str(state), hashing=True)
     assert state.read_text() == kept
-    notes = json.loads(kept)
+    notes = unsealed(kept)
     notes["notes"]["walked"] = {"section": 0}
     notes["notes"]["before"] = {"x": {"y": 1}}
-    state.write_text(json.dumps(notes))
+    state.write_text(sealed(notes))
     with reading(GROWN, 0, None) as array, pytest.raises(OutputError, match="damaged"):
         Verification(array, str(state), hashing=True)
 
