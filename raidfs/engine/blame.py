@@ -14,10 +14,13 @@ explanation is as good:
 
 Two members that are wrong by the same amount look to both equations like one other: D and P like Q, D and Q like P
 (with the exponent of that D), P and Q like D. That is no rare accident: where all other data of the row are zero, D and
-P are equal. So where such a pair is filled, a member that is named is not blamed, unless it looks filled itself: with
-zeros (the pair would need data that are multiples of each other), or with a text. A sector of 0xff is no reason: many
-file systems write such. The pair counts if its runs convince, or if rows nearby show that something was never copied:
-zeros are honest as a rule. Elsewhere the named member is blamed, and what is filled beside it is unproven.
+P are equal, and so are two fills with 0xff. So where such a pair is filled, a member that is named is not blamed,
+unless it looks filled itself: with a text, or with zeros as the pair is (it would need data that are multiples of each
+other). A sector of 0xff is no reason: many file systems write such. But where both parities name the member elsewhere
+in its run of zeros or of another byte, in rows that no pair explains, the run was never copied. The pair counts if its
+runs convince, or if rows nearby or in its runs show that something was never copied (`_speaks_for_pair`): zeros are
+honest as a rule. Elsewhere the named member is blamed, and what is filled and may be of the pair is unproven, except
+beside a run that was never copied.
 
 Rows nearby speak for the parity, too: if rows in which nobody is filled disagree, something else is wrong there, and
 one equation is not enough to call zeros wrong.
@@ -39,7 +42,7 @@ from numpy.typing import NDArray
 
 from raidfs.engine.fault import Fault
 from raidfs.engine.filled_runs import FilledRuns, Reach, RowSigns
-from raidfs.kernels.filled import CONSTANT, DATA, MARKED, PATTERN, REPEATED
+from raidfs.kernels.filled import CONSTANT, DATA, MARKED, PATTERN, REPEATED, ZEROS
 from raidfs.kernels.syndrome import AGREES, NOBODY, UNCHECKED
 
 REASONS = {
@@ -49,7 +52,7 @@ REASONS = {
     Fault.IN_DISPUTE: "the row disagrees with its parity, and nothing tells which member is wrong",
     Fault.NOTICED: "the row disagrees with its parity, which was seen by chance",
     Fault.BESIDE_STALE: "filled, and parity disagrees, which was never proven there",
-    Fault.BESIDE_WRONG: "filled, in a row in which both parities name another member as wrong",
+    Fault.BESIDE_WRONG: "filled, in a row in which both parities name another member, or mean this and a second one",
     Fault.BESIDE_FILL: "filled, in a row in which another member was never copied",
     Fault.BESIDE_LITTLE: "in a row of which less than 4096 bytes look as if never copied, which may be an accident",
     Fault.STALE: "parity disagrees, which was never proven there",
@@ -125,17 +128,15 @@ def blame(heard: Hearing, *, check: bool) -> NDArray[np.uint8]:
     disagrees, n_equations = heard.disagrees, heard.n_equations
     column = np.arange(len(disagrees))
     located = disagrees & (heard.verdict >= 0)
-    runs = _what_runs_tell(heard)
+    is_shown = _is_shown(heard)
+    runs = _what_runs_tell(heard, is_shown)
     filled = runs.filled & disagrees
     n_filled = filled.sum(axis=0)
     rivalled = located & _has_rival(heard, filled)
     is_broken = heard.near(disagrees & heard.proven & (n_equations == 1) & (n_filled == 0))
     culprit = _culprits(heard, runs, is_broken) & disagrees & ~located
     told = culprit.any(axis=0)
-    found_filled = filled[np.maximum(heard.verdict, 0), column] & located & ~rivalled
-    counts = heard.near((told | found_filled) & heard.proven) | _has_rival(
-        heard, filled & runs.convincing & runs.is_page
-    )
+    counts = _speaks_for_pair(heard, runs, culprit, rivalled)
     named = located & ~(rivalled & counts)
     is_open = disagrees & ~named & ~told
     is_explained = n_filled >= n_equations
@@ -157,7 +158,7 @@ def blame(heard: Hearing, *, check: bool) -> NDArray[np.uint8]:
         fault[heard.usable & is_blamed & check & (fault == Fault.NOTHING)] = Fault.BESIDE_LITTLE  # nor is what remains
         fault[heard.parity[there, which], column[there]] = Fault.BESIDE_LITTLE
     fault[culprit] = Fault.NEVER_COPIED
-    fault[filled & named & rivalled] = Fault.BESIDE_WRONG
+    fault[_may_be_pair(heard, filled) & named & rivalled & ~is_shown] = Fault.BESIDE_WRONG
     role = heard.verdict[named]
     fault[role, column[named]] = np.where(filled[role, column[named]], Fault.NEVER_COPIED, Fault.WRONG)
 
@@ -180,6 +181,8 @@ class _Told:
         is_text: filled with something that is not one byte over and over.
         convincing: the run says or shows that it was not copied.
         is_page: the run is at least a page long.
+        texts: the runs of texts.
+        plain: those of zeros and of other bytes over and over.
         suspect: more members than there are equations disagree in it, and it convinces, or so much of it disagrees.
     """
 
@@ -187,14 +190,36 @@ class _Told:
     is_text: NDArray[np.bool_]
     convincing: NDArray[np.bool_]
     is_page: NDArray[np.bool_]
+    texts: FilledRuns
+    plain: FilledRuns
     suspect: NDArray[np.bool_]
 
+    def any_in_run(self, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell of which filled sectors something in their run has a mark; all bool (r, n)."""
+        found: NDArray[np.bool_] = self.texts.any_in_run(marks) | self.plain.any_in_run(marks)
+        return found
 
-def _what_runs_tell(heard: Hearing) -> _Told:
-    """Look at the runs."""
+
+def _is_shown(heard: Hearing) -> NDArray[np.bool_]:
+    """Tell where the member that both parities name holds one byte over and over in a run that was never copied.
+
+    That is a run in which they name it in rows, too, that no pair of filled members explains; bool (n,).
+    """
+    is_named = (np.arange(len(heard.usable))[:, None] == heard.verdict) & heard.disagrees
+    alone = is_named & heard.proven & ~_has_rival(heard, heard.filled & heard.disagrees)
+    found = np.zeros(len(heard.verdict), dtype=np.bool_)
+    for kind in (ZEROS, CONSTANT):
+        mine = heard.filled & (heard.kinds == kind)
+        if (mine & alone).any():
+            found |= (FilledRuns(mine, heard.reach).any_in_run(alone) & is_named).any(axis=0)
+    return found
+
+
+def _what_runs_tell(heard: Hearing, is_shown: NDArray[np.bool_]) -> _Told:
+    """Look at the runs; `is_shown`: see `_is_shown`."""
     role = np.arange(len(heard.usable))[:, None]
     filled, disagrees, agrees = heard.filled, heard.disagrees & heard.proven, heard.verdict == AGREES
-    rivalled = disagrees & (heard.verdict >= 0) & _has_rival(heard, filled & disagrees)
+    rivalled = disagrees & (heard.verdict >= 0) & ~is_shown & _has_rival(heard, filled & disagrees)
     against = filled & disagrees & ((heard.verdict < 0) | rivalled | (heard.verdict == role))
     is_text, is_marked = filled & (heard.kinds >= PATTERN), filled & (heard.kinds == MARKED)
     is_parity = (heard.parity[:, 0] == role) | (heard.parity[:, 1] == role)
@@ -218,7 +243,7 @@ def _what_runs_tell(heard: Hearing) -> _Told:
     share = np.maximum(texts.share_in_run(together), plain.share_in_run(together))
     suspect = convincing & (texts.any_in_run(together) | plain.any_in_run(together)) | (share >= _SHARE)
     is_page = np.maximum(texts.length(), plain.length()) >= _PAGE
-    return _Told(filled, is_text, convincing, is_page, suspect)
+    return _Told(filled, is_text, convincing, is_page, texts, plain, suspect)
 
 
 def _more_in_run(runs: FilledRuns, some: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -266,6 +291,63 @@ def _doubt_agreement(heard: Hearing, runs: _Told, fault: NDArray[np.uint8]) -> N
         fault[suspect & is_worthless] = Fault.OPEN
 
 
+def _speaks_for_pair(
+    heard: Hearing, runs: _Told, culprit: NDArray[np.bool_], rivalled: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Tell where a pair convinces, or others than the member that both parities name were given up for all we know.
+
+    That is nearby, or in the run of one that is filled there. If the named one is zeros only other fills count, as the
+    pair is of such; and if it is another byte over and over, its own fills of that sort do not.
+
+    Args:
+        heard: the rows.
+        runs: what they tell.
+        culprit: bool (r, n): never copied where no single member is named.
+        rivalled: bool (n,): one is named, and a pair explains the same.
+
+    Returns:
+        bool (n,), False where there is no pair.
+    """
+    if not rivalled.any():
+        return rivalled
+    column, filled = np.arange(len(rivalled)), runs.filled & heard.disagrees
+    is_named = np.arange(len(filled))[:, None] == heard.verdict
+    is_likely = ~rivalled | (heard.kinds == ZEROS)
+    never_copied = (culprit | (filled & is_named & is_likely)) & heard.proven
+    role = np.maximum(heard.verdict, 0)
+    kind = np.where(heard.filled[role, column], heard.kinds[role, column], DATA)
+
+    def near(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.stack([heard.near(each) for each in marks])
+
+    others = near(never_copied) | (runs.filled & runs.any_in_run(never_copied))
+    own = np.where(kind == CONSTANT, near(never_copied & (heard.kinds != CONSTANT)), near(never_copied))
+    no_zeros = heard.kinds != ZEROS
+    beside_zeros = near(never_copied & no_zeros)
+    beside_zeros |= runs.filled & no_zeros & runs.any_in_run(never_copied & no_zeros) & ~is_named
+    speaks = np.where(kind == ZEROS, beside_zeros, np.where(is_named, own, others))
+    pair = _has_rival(heard, filled & runs.convincing & runs.is_page)
+    found: NDArray[np.bool_] = rivalled & (np.any(speaks, axis=0) | pair)
+    return found
+
+
+def _may_be_pair(heard: Hearing, filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which filled ones may be of a pair that looks like the named member: if that is data, P and Q.
+
+    Args:
+        heard: the rows.
+        filled: bool (r, n).
+
+    Returns:
+        bool (r, n).
+    """
+    role = np.arange(len(filled))[:, None]
+    is_parity = (heard.parity[:, 0] == role) | (heard.parity[:, 1] == role)
+    names_parity = (heard.parity == heard.verdict[:, None]).any(axis=1)
+    found: NDArray[np.bool_] = filled & (is_parity | names_parity)
+    return found
+
+
 def _has_rival(heard: Hearing, filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tell where a member that both parities name may be right, because two filled ones explain the same.
 
@@ -275,6 +357,8 @@ def _has_rival(heard: Hearing, filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """
     column = np.arange(filled.shape[1])
     role, p, q = np.maximum(heard.verdict, 0), heard.parity[:, 0], heard.parity[:, 1]
+    named = np.where(filled[role, column], heard.kinds[role, column], DATA)
+    filled = filled & ((named != ZEROS) | (heard.kinds != ZEROS))
     n_filled = filled.sum(axis=0)
     p_filled, q_filled = filled[p, column], filled[q, column] & (q >= 0)
     pair = np.select(
@@ -282,6 +366,5 @@ def _has_rival(heard: Hearing, filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
         [n_filled - q_filled >= 2, q_filled & (n_filled - q_filled - p_filled >= 1)],
         p_filled & q_filled,
     )
-    looks_honest = ~filled[role, column] | (heard.kinds[role, column] == CONSTANT)
-    found: NDArray[np.bool_] = pair & looks_honest
+    found: NDArray[np.bool_] = pair & (named <= CONSTANT)
     return found

@@ -8,7 +8,11 @@ A fill is little evidence for what a sector should hold; data are more:
   before. Then either may be wrong: copies may have been given up there, or one hold garbage in the place of zeros (or
   what was discarded, which not every disk takes for zeros). The data are served, as unproven: of copies that were given
   up they are all that is left. Fills that say themselves that they are some contest nothing.
-- Are all copies filled, with one thing or another, nothing tells which of them is right.
+- Are all copies filled, with one thing or another, those count that do not say themselves that they are fills. What
+  more than half of these hold is right if the rest says or shows that it was never copied. If it is zeros, it is
+  likelier than another fill of one copy, and unproven; so are zeros of the only copy that counts. But whoever is filled
+  in a run that is *opposed*, in which another copy holds data, was perhaps given up here as well. So then, and else,
+  nothing tells which is right: 0xff and texts may be data, and zeros a gap.
 - Do those that hold data differ among themselves, md's own choice among them counts, as everywhere where mirrors
   differ. Who asked to have everything compared gets what more than half of them hold, or nothing.
 
@@ -24,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.engine.fault import Fault
-from raidfs.kernels.filled import DATA, MARKED
+from raidfs.kernels.filled import DATA, MARKED, ZEROS
 
 REASONS = {
     Fault.NEVER_COPIED: "filled, and another copy holds data: this was never copied",
@@ -33,6 +37,8 @@ REASONS = {
     Fault.OPEN: "filled, and the copies differ, but nothing tells what should be there",
     Fault.IN_DISPUTE: "the copies differ, and nothing tells which is right",
     Fault.NOTICED: "the copies differ, which was seen by chance",
+    Fault.GIVEN_UP: "filled, but not like most copies, and its mark or its run shows that this was never copied",
+    Fault.BESIDE_FILL: "zeros, but other copies are filled in another way: either may be what was never copied",
     Fault.BESIDE_STALE: "filled, and the copies differ, which were never proven equal there",
     Fault.STALE: "the copies differ, which were never proven equal there",
 }
@@ -49,6 +55,7 @@ class Testimony:
         late: bool (c,): md only reads it where it has no other.
         proven: bool (n,): the copies were proven equal there.
         convincing: bool (c, n): filled, and the run shows that it was never copied.
+        opposed: bool (c, n): filled, and somewhere in the run another copy holds data.
     """
 
     content: NDArray[np.int16]
@@ -56,6 +63,7 @@ class Testimony:
     late: NDArray[np.bool_]
     proven: NDArray[np.bool_]
     convincing: NDArray[np.bool_]
+    opposed: NDArray[np.bool_]
 
     @property
     def fills(self) -> NDArray[np.bool_]:
@@ -65,10 +73,22 @@ class Testimony:
 
     @property
     def hangs_on_runs(self) -> NDArray[np.bool_]:
-        """Where it makes a difference whether fills convince: as many are alike as hold the same data; bool (n,)."""
+        """Where it makes a difference what the runs of fills show; bool (n,).
+
+        As many are alike as hold the same data, or nobody holds any, and most are alike.
+        """
         holds = (self.content >= 0) & (self.kinds == DATA)
         n_data = _most_alike(self.content, holds)
-        found: NDArray[np.bool_] = self.proven & (n_data > 0) & (_most_alike(self.content, self.fills) >= n_data)
+        is_rival = (n_data > 0) & (_most_alike(self.content, self.fills) >= n_data)
+        found: NDArray[np.bool_] = self.proven & (is_rival | self.elected.any(axis=0))
+        return found
+
+    @property
+    def elected(self) -> NDArray[np.bool_]:
+        """Where nobody holds data: what most of those hold that do not say that they are fills; bool (c, n)."""
+        fills, holds = self.fills, (self.content >= 0) & (self.kinds == DATA)
+        n_alike = np.stack([((self.content == each) & fills).sum(axis=0) for each in self.content])
+        found: NDArray[np.bool_] = fills & (2 * n_alike > fills.sum(axis=0)) & ~holds.any(axis=0)
         return found
 
 
@@ -105,12 +125,34 @@ def blame_copies(heard: Testimony, *, check: bool) -> NDArray[np.uint8]:
     fault[filled] = Fault.NEVER_COPIED
     fault[filled & (is_open | is_contested)] = Fault.OPEN
     fault[holds & ~is_most & is_outvoted] = Fault.WRONG
+    _elect(heard, fault)
     stale = ~heard.proven
     fault[:, stale] = Fault.NOTHING
     if check:
         fault[usable & stale] = Fault.STALE
     fault[filled & stale] = Fault.BESIDE_STALE
     return fault
+
+
+def _elect(heard: Testimony, fault: NDArray[np.uint8]) -> None:
+    """Say what is right where nobody holds data, as far as anything tells.
+
+    Args:
+        heard: the sectors.
+        fault: uint8 (c, n), overwritten there.
+    """
+    winner, late = heard.elected, heard.late[:, None]
+    others = (heard.content >= 0) & ~winner
+    shown = others & (heard.convincing | (heard.kinds == MARKED))
+    open_ones = others & ~shown
+    is_late_only = ~(winner & ~late).any(axis=0) & (open_ones & ~late).any(axis=0)
+    is_elected = winner.any(axis=0) & ~(winner & heard.opposed).any(axis=0) & ~is_late_only
+    is_sure = is_elected & (winner.sum(axis=0) > 1) & ~open_ones.any(axis=0)
+    are_zeros = (winner & (heard.kinds == ZEROS)).any(axis=0)
+    is_likely = is_elected & ~is_sure & are_zeros
+    fault[shown & (is_sure | is_likely)] = Fault.GIVEN_UP
+    fault[winner & is_sure] = Fault.NOTHING
+    fault[winner & is_likely] = Fault.BESIDE_FILL
 
 
 def _most_alike(content: NDArray[np.int16], among: NDArray[np.bool_]) -> NDArray[np.int64]:

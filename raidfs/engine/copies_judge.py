@@ -87,6 +87,7 @@ class CopiesJudge:
             late=np.array([each != NOBODY and self._members[each].write_mostly for each in sources]),
             proven=seen.proven[sectors],
             convincing=np.zeros(content.shape, dtype=np.bool_),
+            opposed=np.zeros(content.shape, dtype=np.bool_),
         )
         return _Heard(symbol, asked.window.start + sectors * SECTOR, testimony)
 
@@ -103,9 +104,10 @@ class CopiesJudge:
         runs = runs_around(self._around, sources, int(positions.min()), int(positions.max()) + SECTOR)
         _add_unread(runs.unread, found)
         for each, mine in zip(heard, hanging, strict=True):
-            convincing = np.zeros(each.testimony.kinds.shape, dtype=np.bool_)
-            convincing[:, each.testimony.hangs_on_runs] = runs.at(self._around.lanes[each.symbol], mine)
-            yield replace(each, testimony=replace(each.testimony, convincing=convincing))
+            convincing, opposed = np.zeros((2, *each.testimony.kinds.shape), dtype=np.bool_)
+            hangs = each.testimony.hangs_on_runs
+            convincing[:, hangs], opposed[:, hangs] = runs.at(self._around.lanes[each.symbol], mine)
+            yield replace(each, testimony=replace(each.testimony, convincing=convincing, opposed=opposed))
 
     def _blame(self, mirrors: Mirrors, heard: _Heard, found: Gathered) -> None:
         """Blame somebody wherever the copies of a symbol differ."""

@@ -11,7 +11,8 @@ both hold. What tells is the whole run that the filled sector lies in:
 
 A run *convinces* if it is at least a page long, and another copy holds data in more than half of its sectors. It goes
 on over sectors of the same sort (zeros, one other byte, a text), in the order of the member. What cannot be compared
-belongs to it, but tells nothing: so damage convinces nobody.
+belongs to it, but tells nothing: so damage convinces nobody. A run is *opposed* if another copy holds data in any of
+its sectors.
 
 A run is seen as far as `_FAR` from each piece of 64 KiB, from wherever it is asked about; so what is said does not
 depend on what was read.
@@ -57,17 +58,19 @@ class CopyRuns:
     Attributes:
         start: of the first sector [symbol bytes].
         convincing: bool (lanes, n): filled, in a run that convinces.
+        opposed: bool (lanes, n): filled, in a run of which some sector has data on another copy.
         unread: (source, start, stop) [image bytes] that could not be read though they were trusted.
     """
 
     start: int
     convincing: NDArray[np.bool_]
+    opposed: NDArray[np.bool_]
     unread: tuple[tuple[int, int, int], ...]
 
-    def at(self, lanes: Sequence[int], positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return `convincing` for some lanes, k of them, and m sectors [symbol bytes]; bool (k, m)."""
-        found: NDArray[np.bool_] = self.convincing[np.array(lanes)[:, None], (positions - self.start) // SECTOR]
-        return found
+    def at(self, lanes: Sequence[int], positions: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return `convincing` and `opposed` for some lanes, k of them, and m sectors [symbol bytes]; bool (k, m)."""
+        where = np.array(lanes)[:, None], (positions - self.start) // SECTOR
+        return self.convincing[where], self.opposed[where]
 
 
 def runs_around(mirrors: Mirrors, sources: Sequence[BlockSource], start: int, stop: int) -> CopyRuns:
@@ -93,17 +96,19 @@ def runs_around(mirrors: Mirrors, sources: Sequence[BlockSource], start: int, st
         here = slice(first, first + asked.window.n_sectors)
         for symbol, seen in enumerate(looked.symbols):
             lanes = list(mirrors.lanes[symbol])
-            kinds[lanes, here] = _kinds(mirrors, asked, symbol, seen)
+            held = _kinds(mirrors, asked, symbol, seen)
+            inside = np.broadcast_to(seen.inside, held.shape)  # a lane may serve another symbol behind the section
+            kinds[lanes, here] = np.where(inside, held, kinds[lanes, here])
             if len(seen.differs):
-                against[lanes, here] = _against(seen, kinds[lanes, here])
-    convincing = np.zeros(shape, dtype=np.bool_)
+                against[lanes, here] |= _against(seen, held)
+    convincing, opposed = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
     for band in mirrors.bands:
         lanes = list(band)
         turned = _Turned(len(band), mirrors.codewords.symbol_size // SECTOR if len(band) > 1 else shape[1])
         piece = (low // SECTOR * len(band) + np.arange(len(band) * shape[1], dtype=np.int64)) // _PIECE
-        found = _convincing(turned.to_member(kinds[lanes]), turned.to_member(against[lanes]), piece)
-        convincing[lanes] = turned.to_lanes(found)
-    return CopyRuns(low, convincing, tuple(unread))
+        found = _follow(turned.to_member(kinds[lanes]), turned.to_member(against[lanes]), piece)
+        convincing[lanes], opposed[lanes] = map(turned.to_lanes, found)
+    return CopyRuns(low, convincing, opposed, tuple(unread))
 
 
 def lane_kinds(mirrors: Mirrors, asked: Asked, lane: int, codewords: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -149,7 +154,7 @@ def _around(mirrors: Mirrors, start: int, stop: int) -> tuple[int, int]:
 
 
 def _kinds(mirrors: Mirrors, asked: Asked, symbol: int, seen: Seen) -> NDArray[np.uint8]:
-    """Look at all that was compared of a symbol; uint8 (copies, sectors): DATA outside the section."""
+    """Look at all that was compared of a symbol; uint8 (copies, sectors), of any value outside the section."""
     window, lanes = asked.window, mirrors.lanes[symbol]
     usable = np.broadcast_to(seen.usable, (len(lanes), window.n_sectors))
     compared = usable & (usable.sum(axis=0) > 1) & window.is_read
@@ -158,7 +163,6 @@ def _kinds(mirrors: Mirrors, asked: Asked, symbol: int, seen: Seen) -> NDArray[n
         if compared[number].any():
             held = lane_kinds(mirrors, asked, lane, np.arange(window.n_codewords)).reshape(-1)
             kinds[number] = np.where(compared[number], held, _UNKNOWN)
-    kinds[:, ~np.broadcast_to(seen.inside, (window.n_sectors,))] = DATA
     return kinds
 
 
@@ -172,17 +176,29 @@ def _against(seen: Seen, kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return found
 
 
-def _convincing(kinds: NDArray[np.uint8], against: NDArray[np.bool_], piece: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which sectors of a member lie in a run that convinces; all (n,), in the order of the member."""
+def _follow(
+    kinds: NDArray[np.uint8], against: NDArray[np.bool_], piece: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which sectors of a member lie in a run that convinces, and in one that is opposed.
+
+    Args:
+        kinds: uint8 (n,), in the order of the member.
+        against: bool (n,): filled, and another copy holds data.
+        piece: int64 (n,), ascending: the piece that each lies in.
+
+    Returns:
+        bool (n,) each; see `CopyRuns`.
+    """
     reach = Reach(piece, _FAR // (_PIECE * SECTOR), starts=False, ends=False)
-    found = np.zeros(len(kinds), dtype=np.bool_)
+    convincing, opposed = np.zeros(len(kinds), dtype=np.bool_), np.zeros(len(kinds), dtype=np.bool_)
     for sort in _SORTS:
         mine = np.isin(kinds, sort)
         if (mine & against).any():
             runs = FilledRuns((mine | (kinds == _UNKNOWN))[None], reach)
-            tells = (runs.share_in_run((mine & against)[None]) > _SHARE) & (runs.length() >= _PAGE)
-            found |= mine & tells[0]
-    return found
+            share = runs.share_in_run((mine & against)[None])[0]
+            convincing |= mine & (share > _SHARE) & (runs.length()[0] >= _PAGE)
+            opposed |= mine & (share > 0)
+    return convincing, opposed
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Fault(IntEnum):
     """Zeros, up to the end of a member that may have been given up before."""
     IN_NEITHER = 13
     """In a row that neither geometry of a reshape explains."""
+    GIVEN_UP = 14
+    """Filled like no more than a few copies, and shown to have never been copied by itself."""
 
     @property
     def trust(self) -> Trust:
@@ -48,7 +50,7 @@ class Fault(IntEnum):
     @property
     def is_curable(self) -> bool:
         """Whether the original of an image may hold something else."""
-        return self in (Fault.NEVER_COPIED, Fault.OPEN, Fault.ENDED)
+        return self in (Fault.NEVER_COPIED, Fault.GIVEN_UP, Fault.OPEN, Fault.ENDED)
 
 
 _TRUST = {
@@ -66,6 +68,7 @@ _TRUST = {
     Fault.CONTESTED: Trust.UNPROVEN,
     Fault.ENDED: Trust.DOUBTFUL,
     Fault.IN_NEITHER: Trust.DOUBTFUL,
+    Fault.GIVEN_UP: Trust.NONE,
 }
 
 

@@ -14,7 +14,8 @@ from raidfs.units import SECTOR, format_size
 _NAMES = {Side.ONLY: "", Side.BEFORE: " of the old geometry", Side.AFTER: " of the new geometry"}
 _SERVED = (
     "Without a check the first that is listed is served of those that do not look as if they were never copied, and "
-    "nothing where all do; which is right can be told only where one is named as wrong, or as never copied"
+    "where all do, nothing but what most of them hold, if the account tells so; which is right can be told only where "
+    "one is named as wrong, or as never copied"
 )
 _HARMLESS = (
     "md itself lets copies differ where nobody reads them: blocks that were discarded, or changed in memory while they "

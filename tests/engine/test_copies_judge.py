@@ -36,7 +36,7 @@ from tests.engine.test_mirrors import (
 )
 from tests.support.copy_fills import believed_copy
 from tests.support.copy_runs import CopyRuns
-from tests.support.fills import PATTERNS, filled, is_filled
+from tests.support.fills import PATTERNS, filled, is_filled, located, says_so
 from tests.support.sources import BadSectors
 
 CONTESTED = "data, but no fewer copies are filled alike, or those that md reads first: either may be wrong"
@@ -146,7 +146,9 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
         blocks = [held(*place) for place in places]
         sure = [runs.is_convincing(*place) for place in places]
         is_late = [role in late for role, _ in places]
-        health, block = believed_copy(blocks, is_late, sure, is_proven=at not in unproven, check=policy.check)
+        opposed = [runs.is_opposed(*place) for place in places]
+        proven = at not in unproven
+        health, block = believed_copy(blocks, is_late, sure, opposed, is_proven=proven, check=policy.check)
         worth.append(health)
         expected += block if health <= policy.limit else bytes(SECTOR)
     withheld = Extents([(at * SECTOR, (at + 1) * SECTOR) for at, each in enumerate(worth) if each > policy.limit])
@@ -175,21 +177,28 @@ def test_what_is_believed_follows_the_rule(data: st.DataObject, drawn: tuple[Ben
 def test_more_fills_never_change_a_byte_that_is_still_served(
     which: tuple[int, int, int], check: bool, seed: int
 ) -> None:
-    """As long as one copy of each sector is what it was; withheld is only what was filled by its user."""
+    """As long as one copy of each sector is what it was; withheld is only what was filled by its user.
+
+    But what a user filled is outvoted by zeros on most copies, and what they say then is no more than unproven; and a
+    mark that was stored by the user would be taken for the tool's.
+    """
     random, array = Random(seed), bench(*which, rows=4)
     for at, _ in array.pieces:
-        write(array, at, block_of(random))
+        block = block_of(random)
+        write(array, at, bytes(SECTOR) if says_so(block) else block)
     truth, spare = array.content(), {at: random.randrange(len(places)) for at, places in array.pieces}
     for _ in range(3):
         for at, places in random.sample(array.pieces, len(array.pieces) // 4):
             among = [number for number in range(len(places)) if number != spare[at] and random.random() < 0.7]
             write(array, at, filled(random.choice(PATTERNS), SECTOR, random.randrange(64)), among)
-        content, lost, _ = read(array, Policy(check=check))
-        for start, stop in Extents.span(0, len(truth)).difference(lost):
-            assert content[start:stop] == truth[start:stop]
-        for start, stop in lost:
-            for at in range(start, stop, SECTOR):
-                assert is_filled(truth[at : at + SECTOR])
+        for is_strict in (False, True):
+            content, lost, _ = read(array, Policy(check=check, strict=is_strict))
+            for at, places in array.pieces:
+                held, own = truth[at : at + SECTOR], content[at : at + SECTOR]
+                copies = [bytes(array.images[role][offset : offset + SECTOR]) for role, offset in places]
+                is_outvoted = 2 * copies.count(bytes(SECTOR)) > len(copies) and is_filled(held)
+                assert own == held or lost.overlaps(at, at + SECTOR) or (not is_strict and is_outvoted)
+                assert is_strict or is_filled(held) or not lost.overlaps(at, at + SECTOR)
 
 
 # One by one --------------------------------------------------------------------------------------------------------
@@ -298,13 +307,80 @@ def test_copies_that_hold_data_are_never_compared_unasked() -> None:
 def test_all_filled_in_different_ways_is_doubtful() -> None:
     array = bench(1, 0, 2)
     write(array, SECTOR, bytes(SECTOR), [0])
-    write(array, SECTOR, filled(b"BaDbLoCk", SECTOR), [1])
+    write(array, SECTOR, filled(b"BADSECT ", SECTOR), [1])
     _, lost, learned = read(array)
     place = [(START + SECTOR, START + 2 * SECTOR)]
     assert lost == Extents.span(SECTOR, 2 * SECTOR)
     assert learned == {(0, OPEN): place, (1, OPEN): place}
     content, lost, _ = read(array, Policy(doubtful=True))
     assert (content[SECTOR : 2 * SECTOR], lost) == (bytes(SECTOR), Extents())
+
+
+GIVEN_UP = "filled, but not like most copies, and its mark or its run shows that this was never copied"
+UNLIKELY = "zeros, but other copies are filled in another way: either may be what was never copied"
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("role", range(3))
+@pytest.mark.parametrize("pattern", [b"\xff", b"BADSECT ", b"BaDbLoCk", None], ids=str)
+def test_zeros_of_two_copies_outvote_another_fill(pattern: bytes | None, role: int, check: bool) -> None:
+    """What says itself that it was not copied loses for certain; 0xff and texts may be data."""
+    array = bench(1, 0, 3)
+    for each in range(3):
+        array.images[each][START + CHUNK : START + 3 * CHUNK] = bytes(2 * CHUNK)
+    truth = array.content()
+    low, high = START + CHUNK, START + 2 * CHUNK
+    array.images[role][low:high] = located(low, CHUNK) if pattern is None else filled(pattern, CHUNK)
+    content, lost, learned = read(array, Policy(check=check))
+    assert (content, lost) == (truth, Extents())
+    is_sure = pattern in (None, b"BaDbLoCk")
+    likely = {(each, UNLIKELY): [(low, high)] for each in range(3) if each != role}
+    assert learned == ({(role, GIVEN_UP): [(low, high)]} if is_sure else {(role, OPEN): [(low, high)]} | likely)
+    assert read(array, Policy(check=check, strict=True))[1] == (
+        Extents() if is_sure else Extents.span(CHUNK, 2 * CHUNK)
+    )
+
+
+def test_a_fill_that_goes_on_from_where_others_hold_data_loses_for_certain() -> None:
+    array = bench(1, 0, 3)
+    for each in range(3):
+        array.images[each][START + 2 * CHUNK : START + 3 * CHUNK] = bytes(CHUNK)
+    truth = array.content()
+    low, high = START + CHUNK - SECTOR, START + 3 * CHUNK - CHUNK // 2
+    array.images[2][low:high] = filled(b"\xff", high - low)
+    for check in (False, True):
+        assert read(array, Policy(check=check, strict=True))[:2] == (truth, Extents())
+
+
+def test_zeros_of_copies_that_were_given_up_do_not_outvote_0xff() -> None:
+    """In the run of the zeros the third copy holds data: two copies may end there."""
+    array = bench(1, 0, 3)
+    write(array, 5 * SECTOR, filled(b"\xff", SECTOR))
+    truth = array.content()
+    for role in (0, 1):
+        array.images[role][START + 2 * SECTOR : START + 9 * SECTOR] = bytes(7 * SECTOR)
+    for check in (False, True):
+        content, lost, learned = read(array, Policy(check=check))
+        assert lost == Extents.span(5 * SECTOR, 6 * SECTOR)
+        assert content[: 5 * SECTOR] + content[6 * SECTOR :] == truth[: 5 * SECTOR] + truth[6 * SECTOR :]
+        assert learned[2, OPEN] == [(START + 5 * SECTOR, START + 6 * SECTOR)]
+
+
+@pytest.mark.parametrize("role", range(2))
+def test_of_two_copies_the_one_that_says_that_it_was_not_copied_is_not_believed(role: int) -> None:
+    """Nothing proves the zeros of the other; between 0xff and zeros nothing tells."""
+    array = bench(1, 0, 2)
+    write(array, SECTOR, bytes(SECTOR))
+    write(array, 3 * SECTOR, bytes(SECTOR))
+    truth = array.content()
+    write(array, SECTOR, filled(b"BaDbLoCk", SECTOR), [role])
+    write(array, 3 * SECTOR, filled(b"\xff", SECTOR), [role])
+    content, lost, learned = read(array, Policy(strict=True))
+    assert lost == Extents([(SECTOR, 2 * SECTOR), (3 * SECTOR, 4 * SECTOR)])
+    content, lost, learned = read(array)
+    assert lost == Extents.span(3 * SECTOR, 4 * SECTOR)
+    assert content[: 3 * SECTOR] == truth[: 3 * SECTOR]
+    assert learned[role, GIVEN_UP] == learned[1 - role, UNLIKELY] == [(START + SECTOR, START + 2 * SECTOR)]
 
 
 def test_where_what_is_left_differs_the_fixed_choice_of_it_is_served_as_unproven() -> None:

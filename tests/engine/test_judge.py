@@ -11,9 +11,9 @@ from raidfs.engine.account import account_of
 from raidfs.engine.health import Policy
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry
-from tests.oracle.writer import write_array
+from tests.oracle.writer import Simulation, write_array
 from tests.support.filled_bench import FIVE, FOUR, NEVER_COPIED, START, fill, opened, own, read, whole
-from tests.support.fills import PATTERNS
+from tests.support.fills import PATTERNS, filled
 from tests.support.simulated import describe, images_of, memory_sources
 
 
@@ -117,11 +117,12 @@ def test_a_pair_whose_fills_have_the_borders_of_what_disagrees_is_not_taken_for_
 @pytest.mark.parametrize("role", range(5))
 def test_check_corrects_whatever_is_wrong_in_a_row_of_zeros(role: int) -> None:
     array = whole(FIVE, bytes(FIVE.capacity(40960)))
-    at = array.roles[role].data_offset
+    at, stripe = array.roles[role].data_offset, FIVE.stripe(0)
     array.roles[role].image[at : at + 4096] = Random(2).randbytes(4096)
     with opened(describe(array), memory_sources(images_of(array, describe(array))), Policy(check=True)) as source:
         assert read_exact(source, 0, array.size) == (bytes(array.size), Extents())
-        assert account_of(source.sight.charts).unproven == 3 * 4096
+        n_unproven = 3 if role in (stripe.p, stripe.q) else 1  # P and Q may be the wrong ones, or Q and any data
+        assert account_of(source.sight.charts).unproven == n_unproven * 4096
 
 
 def test_where_parity_is_wrong_all_around_it_makes_no_zeros_wrong() -> None:
@@ -183,3 +184,53 @@ def test_check_on_raid6(missing: int | None) -> None:
         assert learned == [f"2: [({START + 512}, {START + 1024})] wrong, as both parities tell"]
     else:
         assert lost == Extents().union(*(own(array, role, 512, 1024) for role in range(5)))
+
+
+def zeros_between(array_size: int) -> Simulation:
+    """Data, and rows of nothing but zeros in the middle of its second stripe."""
+    data = bytearray(Random(5).randbytes(FIVE.capacity(array_size)))
+    for number in range(3):
+        start = FIVE.stripe_size + number * 4096
+        data[start + 1024 : start + 3072] = bytes(2048)
+    return whole(FIVE, bytes(data), array_size)
+
+
+@pytest.mark.parametrize("policy", [Policy(strict=True), Policy(strict=True, check=True)], ids=str)
+@pytest.mark.parametrize("role", range(5))
+def test_0xff_that_goes_on_from_rows_with_data_is_rebuilt_amid_zeros(role: int, policy: Policy) -> None:
+    array = zeros_between(40960)
+    fill(array, role, 4096 + 512, 4096 + 2048, b"\xff")
+    content, lost, learned = read(array, policy)
+    assert (content, lost) == (array.truth, Extents())
+    named = f"[({START + 4096 + 512}, {START + 4096 + 2048})] {NEVER_COPIED}"
+    assert learned == [f"{role}: {named}"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("role", range(5))
+def test_0xff_amid_nothing_but_zeros_is_rebuilt_and_not_taken_for_certain(role: int, check: bool) -> None:
+    """Beside a fill of the same member; P and Q may both have been lost, and the other data be right all the same."""
+    array, stripe = zeros_between(40960), FIVE.stripe(1)
+    fill(array, role, 4096 + 1536, 4096 + 2048, b"\xff")
+    fill(array, role, 0, 1024, b"\xff")
+    content, lost, _ = read(array, Policy(check=check))
+    assert (content, lost) == (array.truth, Extents())
+    doubted = stripe.data if role in (stripe.p, stripe.q) else [role]
+    expected = Extents().union(*(own(array, each, 4096 + 1536, 4096 + 2048) for each in doubted))
+    assert read(array, Policy(check=check, strict=True))[1] == expected
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_0xff_beside_both_parities_that_were_never_copied_is_no_fill_of_its_own(check: bool) -> None:
+    """What one of them held in its run is 0xff, and there both parities were lost: so three are filled in its row."""
+    data, (low, high) = bytearray(zeros_between(40960).truth), (1024, 2048)
+    data[FIVE.stripe_size + low : FIVE.stripe_size + high] = filled(b"\xff", high - low)
+    array, stripe = whole(FIVE, bytes(data)), FIVE.stripe(1)
+    fill(array, stripe.data[0], 4096 + 512, 4096 + low, b"\xff")
+    for role in (stripe.p, stripe.q):
+        assert role is not None
+        fill(array, role, 4096 + low, 4096 + 4096)
+    content, lost, _ = read(array, Policy(check=check))
+    assert lost == Extents().union(*(own(array, each, 4096 + low, 4096 + high) for each in stripe.data))
+    for start, stop in Extents.span(0, array.size).difference(lost):
+        assert content[start:stop] == array.truth[start:stop]

@@ -43,6 +43,14 @@ class CopyRuns:
         n_against = sum(self._speaks_against(copy) for copy in run)
         return len(run) >= 8 and 2 * n_against > len(run)
 
+    def is_opposed(self, role: int, offset: int) -> bool:
+        """Whether a copy is filled, and anything of its run has data elsewhere."""
+        sort = self._sort(role, offset)
+        if sort is None:
+            return False
+        run = [(role, offset), *self._towards(role, offset, -SECTOR, sort), *self._towards(role, offset, SECTOR, sort)]
+        return any(self._speaks_against(copy) for copy in run)
+
     def _compared(self, copy: Copy) -> bytes | None:
         """What a copy holds, if there is another one to compare it with."""
         _, copies = self._all[copy]

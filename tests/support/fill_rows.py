@@ -58,15 +58,16 @@ class Row:
 
     def has_rival(self, fills: Collection[int]) -> bool:
         """Whether two filled cells that are wrong by the same amount would look like the one that is named."""
-        if self.wrong is None or (self.wrong in fills and self.kinds[self.wrong] is not Kind.CONSTANT):
+        if self.wrong is None:
             return False
-        return _has_rival(self.stripe, self.wrong, set(fills) - {self.wrong})
-
-    def speaks_against(self, role: int) -> bool:
-        """Whether the row speaks against a filled cell."""
-        if not self.disagrees or not self.is_proven or role not in self.filled:
-            return False
-        return self.wrong in (None, role) or self.has_rival(self.filled)
+        others = set(fills) - {self.wrong}
+        if self.wrong in fills:
+            kind = self.kinds[self.wrong]
+            if kind not in (Kind.ZEROS, Kind.CONSTANT):
+                return False
+            if kind is Kind.ZEROS:
+                others = {role for role in others if self.kinds[role] is not Kind.ZEROS}
+        return _has_rival(self.stripe, self.wrong, others)
 
 
 def _explains(stripe: Stripe, cells: Mapping[int, bytes], wrong: Collection[int]) -> bool:

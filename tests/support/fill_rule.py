@@ -116,17 +116,41 @@ class _Side:
         )
         return fills if len(fills) == row.spare and fits else frozenset()
 
-    def is_never_copied_nearby(self, height: int) -> bool:
-        def find() -> bool:
-            for each in self.rows.piece_rows(height):
-                row = self.rows.row(each)
-                if row.is_proven and row.disagrees:
-                    fills = self.runs.counted(each)
-                    if self.culprits(each) or (row.wrong in fills and not row.has_rival(fills)):
-                        return True
+    def is_never_copied(self, role: int, height: int) -> bool:
+        """Whether a row tells that a filled cell was never copied, and no pair explains it as well."""
+        row = self.rows.row(height)
+        if not row.is_proven or not row.disagrees:
             return False
+        fills = self.runs.counted(height)
+        is_likely = not row.has_rival(fills) or row.kinds.get(role) is Kind.ZEROS
+        return role in self.culprits(height) or (row.wrong == role and role in fills and is_likely)
+
+    def never_copied_nearby(self, height: int) -> set[tuple[int, Kind]]:
+        """Who was never copied in rows nearby, and what it is filled with there."""
+
+        def find() -> set[tuple[int, Kind]]:
+            return {
+                (role, kind)
+                for each in self.rows.piece_rows(height)
+                for role, kind in self.rows.row(each).kinds.items()
+                if self.is_never_copied(role, each)
+            }
 
         return self.rows.once("never", self.rows.piece(height), -1, find)
+
+    def speaks_for_pair(self, wrong: int, height: int) -> bool:
+        """Whether others than the one that both equations name were never copied, or it was filled otherwise."""
+        kinds = self.rows.row(height).kinds
+        but = Kind.ZEROS if kinds[wrong] is Kind.ZEROS else None
+        own = (wrong, Kind.CONSTANT) if kinds[wrong] is Kind.CONSTANT else None
+        if any(each[1] is not but and each != own for each in self.never_copied_nearby(height)):
+            return True
+        return any(
+            self.is_never_copied(role, each) and self.rows.row(each).kinds[role] is not but
+            for role in self.runs.counted(height) - {wrong}
+            if kinds[role] is not but
+            for each in self.runs.rows_seen(role, height)
+        )
 
     def left(self, height: int) -> dict[int, int]:
         """What is left of the trust in the cells of a row; those that keep it are not in it."""
@@ -141,11 +165,15 @@ class _Side:
         if row.wrong is not None:
             sure = {role for role in fills if self.runs.convinces_in_a_page(role, height)}
             is_rivalled = row.has_rival(fills)
-            if not (is_rivalled and (self.is_never_copied_nearby(height) or row.has_rival(sure))):
-                return (dict.fromkeys(fills, NOT_PROVEN) if is_rivalled else {}) | {row.wrong: NOTHING}
+            if not (is_rivalled and (self.speaks_for_pair(row.wrong, height) or row.has_rival(sure))):
+                pair = fills if row.wrong in row.parity else fills & row.parity
+                is_told = is_rivalled and not self.runs.is_shown(row.wrong, height)
+                return (dict.fromkeys(pair, NOT_PROVEN) if is_told else {}) | {row.wrong: NOTHING}
         culprits = self.culprits(height)
         if culprits:
             is_thin = row.spare == 1 and not any(self.runs.is_page(role, height) for role in culprits)
+            if is_thin and culprits <= row.parity and not self.check:
+                self.noticed.add(height)  # nobody asks who reads no parity
             beside = row.filled | (row.parity & row.blocks.keys() if is_thin else set())
             if is_thin and self.check and culprits & row.parity:
                 beside |= row.blocks.keys()

@@ -36,10 +36,42 @@ class Runs:
     def run(self, role: int, height: int) -> tuple[int, int]:
         return self.rows.once("run", height, role, lambda: self._run(role, height))
 
+    def is_shown(self, role: int, height: int) -> bool:
+        """Whether both equations name a cell in its run of one byte, in a row that no pair explains."""
+        kind = self.rows.row(height).kinds.get(role)
+        if kind not in (Kind.ZEROS, Kind.CONSTANT):
+            return False
+        first = height
+        while first > self.rows.piece_rows(height).start and self.rows.row(first - SECTOR).kinds.get(role) is kind:
+            first -= SECTOR
+        return self.rows.once("shown", first, role, lambda: self._is_shown(role, first))
+
+    def _is_shown(self, role: int, height: int) -> bool:
+        kind = self.rows.row(height).kinds[role]
+        for step in (-SECTOR, SECTOR):
+            at = height
+            while at in self.rows.heights and self.rows.is_near(at, height):
+                row = self.rows.row(at)
+                if row.kinds.get(role) is not kind:
+                    break
+                if row.disagrees and row.is_proven and row.wrong == role and not row.has_rival(row.filled):
+                    return True
+                at += step
+        return False
+
+    def _speaks_against(self, role: int, height: int) -> bool:
+        """Whether a row speaks against a filled cell."""
+        row = self.rows.row(height)
+        if not row.disagrees or not row.is_proven or role not in row.filled:
+            return False
+        if row.wrong in (None, role):
+            return True
+        return row.has_rival(row.filled) and not self.is_shown(row.wrong, height)
+
     def _against(self, role: int, height: int) -> bool:
         """Whether a row speaks against a cell, and no marks explain it."""
         row = self.rows.row(height)
-        return row.speaks_against(role) and (row.kinds[role].is_text or len(self.marked(height)) != row.spare)
+        return self._speaks_against(role, height) and (row.kinds[role].is_text or len(self.marked(height)) != row.spare)
 
     def marked(self, height: int) -> frozenset[int]:
         """Roles that say that they were not copied, and whose run convinces."""
@@ -71,7 +103,7 @@ class Runs:
                     return "covered"
         return "no"
 
-    def _rows_seen(self, role: int, height: int) -> list[int]:
+    def rows_seen(self, role: int, height: int) -> list[int]:
         first, last = self.run(role, height)
         return [each for each in range(first, last + SECTOR, SECTOR) if self.rows.is_near(each, height)]
 
@@ -89,7 +121,7 @@ class Runs:
         if ("sure" in borders and "no" not in borders) or borders == {"edge", "covered"}:
             return True
         n_against = 0
-        for each in self._rows_seen(role, height):
+        for each in self.rows_seen(role, height):
             row = self.rows.row(each)
             counted = row.filled if kind.is_text else self.counted(each)
             if role in row.parity and counted == {role}:
@@ -111,7 +143,7 @@ class Runs:
         return self.rows.once("suspect", first, role, lambda: self._is_suspect(role, first))
 
     def _is_suspect(self, role: int, height: int) -> bool:
-        seen = self._rows_seen(role, height)
+        seen = self.rows_seen(role, height)
         rows = [each for each in seen if self._against(role, each) and self.rows.row(each).wrong is None]
         if not self.rows.row(height).kinds[role].is_text:  # what texts explain
             rows = [
