@@ -23,8 +23,14 @@ def disputed_places(description: ArrayDescription) -> Iterator[tuple[int, Side, 
     whole = Extents.span(0, description.component_size)
     for side, zone in _sides(description):
         columns = [_cells(zone, dispute.agreed, column) for column in range(zone.table.width)]
+        rows = Extents()
+        if description.shape.has_parity:  # where all data of a row are agreed on, their parity is
+            rows = whole
+            for cells in columns:
+                rows = rows.intersection(Extents().union(*cells.values()))
         for role in range(description.n_roles):
-            yield role, side, whole.difference(Extents().union(*(cells.get(role, Extents()) for cells in columns)))
+            agreed = rows.union(*(cells.get(role, Extents()) for cells in columns))
+            yield role, side, whole.difference(agreed)
 
 
 def stray_places(description: ArrayDescription) -> dict[int, Extents]:
