@@ -93,8 +93,9 @@ def verdict_of(chosen: Sequence[Claimed]) -> Verdict:
     Raises:
         AssemblyError: there is no member but spares and journals.
     """
-    first = freshest(chosen)
-    able = sorted((each for each in chosen if _is_able(each)), key=lambda each: each.claim.device_number)
+    in_order = sorted(chosen, key=lambda each: each.claim.device_number)  # not that of the user, which decides nothing
+    first = freshest(in_order)
+    able = [each for each in in_order if _is_able(each)]
     if first not in able:
         return Verdict(first)
     first, shaped = _by_shape(first, able)
@@ -180,12 +181,12 @@ def _among(camps: Sequence[_Camp], fresh: Sequence[Claimed]) -> Verdict:
         worth = "unproven" if prevails else "doubtful"
         told += "both sides are enough to run the array and may have run apart; what is served is that of "
         told += f"{mine}, {worth} where that of {_names(rival.supporters)} differs (--exclude one to read the other)"
-        finding = Finding(Severity.ERROR, "array", told)
+        finding = Finding(Severity.WARNING, "array", told)
         return Verdict(first, rival.leader, best.paths, prevails, contested, findings=(finding,))
     how = "are enough to run the array" if best.alone else "are most that agree, and enough with those whom they accept"
     told += f"{mine} {how}, so their word counts"
     told += f"; nothing of {_names(served)} is proven" if served else ""
-    return Verdict(first, contested=contested, findings=(Finding(Severity.ERROR, "array", told),))
+    return Verdict(first, contested=contested, findings=(Finding(Severity.WARNING, "array", told),))
 
 
 def _accusations(camps: Sequence[_Camp]) -> Iterator[str]:
@@ -300,7 +301,7 @@ def _rival_shapes(groups: Sequence[Sequence[Claimed]]) -> Verdict:
     told += f"arrays, {disagreement(rival[0].claim, best[0].claim)}, each of which they are enough to run; the former "
     told += f"is served, {worth} where the latter differs (--exclude one side to read the other)"
     paths = frozenset(each.path for each in best)
-    return Verdict(best[0], rival[0], paths, prevails, findings=(Finding(Severity.ERROR, "array", told),))
+    return Verdict(best[0], rival[0], paths, prevails, findings=(Finding(Severity.WARNING, "array", told),))
 
 
 def _outvoted(top: Sequence[Claimed], best: Sequence[Claimed]) -> Verdict:

@@ -115,6 +115,7 @@ def _rank(each: Claimed, reference: Claimed) -> tuple[object, ...]:
         claim.recovery_offset is not None,
         -each.size,
         each is not reference,
+        claim.device_number,
     )
 
 
