@@ -15,6 +15,7 @@ from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
 from raidfs.engine.account import Account, health_runs
 from raidfs.engine.health import Health, Policy
+from tests.support.cli import raidfs
 from tests.support.golden import Case, cases_here
 from tests.support.rewritten import CHUNK, EVENTS, UPDATED, accuse, rewrite, spoil
 from tests.support.truth import truth
@@ -256,3 +257,26 @@ def test_a_lone_newer_superblock_against_older_ones_that_agree(case: Case, tmp_p
     found = assert_alike(each_order(members))
     assert not found.good.any()
     assert any("alone says chunk_size" in each for each in found.findings)
+
+
+# Kept in a file ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["s-r1-2", "s-r5-la"])
+def test_what_is_contested_is_kept_in_a_file(name: str, tmp_path: Path) -> None:
+    """What is written and read again gives every byte the same worth."""
+    for case in cases_here(name):
+        members = split(case, tmp_path) if name == "s-r1-2" else case.copies(tmp_path)
+        spoil(members[1], 3_000_000, EXTRA)
+        if name == "s-r5-la":
+            accuse(members[1], 0, 2, 4)
+        there = [*members] if name == "s-r1-2" else members[:3]
+        before = seen(there)
+        assert before.account.unproven or before.account.doubtful
+        file = tmp_path / "ARRAY.toml"
+        done = raidfs("examine", "-q", "-o", file, *there)
+        assert done.returncode == (4 if before.account.doubtful else 0), done.stderr
+        with open_array([], Options(array=str(file))) as array:
+            assert array.account() == before.account
+            content, _ = read_exact(array.source, 0, array.source.size)
+        assert np.array_equal(np.frombuffer(content, np.uint8), before.content)

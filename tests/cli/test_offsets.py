@@ -49,8 +49,7 @@ SHIFTED = cases_here("s-r5-default", "s-r6-la", "s-r10-n2-4", "s-r5-pl", "s-r10-
 
 
 @pytest.mark.parametrize("case", SHIFTED, ids=lambda case: case.name)
-@pytest.mark.parametrize("odd", [0, 1, 2])
-@pytest.mark.parametrize("sector", [64, 1024, 2040, 4104])
+@pytest.mark.parametrize(("odd", "sector"), [(0, 64), (1, 1024), (2, 4104)])
 def test_an_offset_that_the_redundancy_disproves(case: Case, odd: int, sector: int, tmp_path: Path) -> None:
     members = case.copies(tmp_path)
     rewrite(members[odd], "Q", DATA_OFFSET, sector)
