@@ -132,7 +132,7 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
             if description.unsynced
             else "unproven: they come from mdadm's backup, or their rows disagree with their parity"
             if any(member.state is State.BACKUP for member in description.members)
-            else "unproven: superblocks of equal events contradict each other"
+            else "unproven: the superblock of a member that they come from contradicts the others"
             if any(member.contested for member in description.members) or description.dispute is not None
             else "unproven: their copies differ, and nothing tells which is right"
             if description.shape.redundancy == "copies"

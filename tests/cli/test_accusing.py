@@ -15,6 +15,8 @@ from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
 from raidfs.engine.account import Account, health_runs
 from raidfs.engine.health import Health, Policy
+from tests.oracle.layouts import Geometry
+from tests.oracle.writer import write_array
 from tests.support.cli import raidfs
 from tests.support.golden import Case, cases_here
 from tests.support.rewritten import CHUNK, EVENTS, UPDATED, accuse, rewrite, spoil
@@ -280,3 +282,22 @@ def test_what_is_contested_is_kept_in_a_file(name: str, tmp_path: Path) -> None:
             assert array.account() == before.account
             content, _ = read_exact(array.source, 0, array.source.size)
         assert np.array_equal(np.frombuffer(content, np.uint8), before.content)
+
+
+@pytest.mark.parametrize("n_disks", [4])
+def test_halves_of_a_raid6_that_are_both_enough(n_disks: int, tmp_path: Path) -> None:
+    """What both sides tell alike is right; a member of one side that was written since is doubtful, row by row."""
+    array = write_array(Geometry(6, 2, n_disks, 4096), 64 * 4096, data_offset=65536)
+    members = array.save(tmp_path)
+    for number in (0, 1):
+        accuse(members[number], 2, 3)
+        accuse(members[number + 2], 0, 1)
+    same = assert_alike(each_order(members))
+    assert not same.lost.any()
+    assert same.content.tobytes() == bytes(array.truth)
+    assert same.good.all()
+    spoil(members[2], 65536 + 7 * 4096 + 100, b"\xa5" * 300)
+    found = assert_alike(each_order(members))
+    right = np.frombuffer(bytes(array.truth), np.uint8)
+    assert not (found.content != right)[found.good].any()
+    assert 0 < np.count_nonzero(found.lost) <= 2 * 4096

@@ -57,7 +57,24 @@ def test_an_offset_that_the_redundancy_disproves(case: Case, odd: int, sector: i
     assert not (found.content != true_content(case))[found.good].any()
     assert not found.lost.any()
     assert np.array_equal(found.content, true_content(case))
-    assert any("disproves" in each for each in found.findings)
+    assert any("which the data disprove" in each for each in found.findings)
+
+
+@pytest.mark.parametrize("case", cases_here("s-r5-default"), ids=lambda case: case.name)
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_with_a_member_missing_file_systems_tell(case: Case, odd: int, tmp_path: Path) -> None:
+    """Where they lie on the member; else it is said that nothing tells."""
+    members = case.copies(tmp_path)
+    rewrite(members[odd], "Q", DATA_OFFSET, 1024)
+    found = seen([path for number, path in enumerate(members) if number != (odd + 1) % 3])
+    said = [each for each in found.findings if "data begin at 524288 bytes" in each]
+    assert len(said) == 1
+    if "which the data disprove" in said[0]:
+        assert np.array_equal(found.content, true_content(case))
+        assert found.account.unproven
+    else:
+        assert "nothing tells whether it is right" in said[0]
+        assert odd
 
 
 @pytest.mark.parametrize("case", cases_here("s-r1-2"), ids=lambda case: case.name)
@@ -74,3 +91,7 @@ def test_offsets_that_differ_by_right_raise_no_alarm(case: Case) -> None:
     found = seen(case.members())
     assert found.account.good == len(found.content)
     assert not found.findings
+    for left_out in range(len(case.members())):
+        with_hole = seen([path for number, path in enumerate(case.members()) if number != left_out])
+        assert with_hole.good.all()
+        assert np.array_equal(with_hole.content, true_content(case))
