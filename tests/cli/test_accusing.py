@@ -61,11 +61,6 @@ def true_content(case: Case) -> NDArray[np.uint8]:
     return np.frombuffer(truth(case), np.uint8)
 
 
-def case_of(name: str) -> Case:
-    (case,) = cases_here(name)
-    return case
-
-
 def each_order(members: list[Path]) -> list[Seen]:
     orders = [members, members[::-1], [*members[1:], members[0]]]
     return [seen(order) for order in orders]
