@@ -109,6 +109,16 @@ def test_halves_of_a_mirror_that_both_ran_are_compared(case: Case, later: int | 
     assert np.array_equal(served.content, alone[later or 0].content)
 
 
+@pytest.mark.parametrize("case", cases_here("s-r1-2-090"), ids=lambda case: case.name)
+def test_halves_of_a_mirror_without_a_place_for_data_offsets(case: Case, tmp_path: Path) -> None:
+    members = split(case, tmp_path)
+    spoil(members[0], 4096 * 700, EXTRA)
+    found = assert_alike(each_order(members))
+    assert found.lost[4096 * 700 : 4096 * 700 + 5000].all()
+    assert found.account.doubtful == np.count_nonzero(found.lost) <= 2 * 4096
+    assert np.array_equal(found.content[~found.lost], true_content(case)[~found.lost])
+
+
 @pytest.mark.parametrize("case", MIRRORS, ids=lambda case: case.name)
 def test_halves_of_a_mirror_that_hold_the_same_are_good(case: Case, tmp_path: Path) -> None:
     found = assert_alike(each_order(split(case, tmp_path)))

@@ -1,12 +1,14 @@
-"""Images of members with other values in their superblocks 1.x, whose checksums are right."""
+"""Images of members with other values in their superblocks, whose checksums are right."""
 
 from __future__ import annotations
 
+import struct
 from contextlib import closing
 from pathlib import Path
 
 from raidfs.image import open_image
 from raidfs.superblock import scan
+from raidfs.superblock.found import Found
 from tests.support.superblocks import changed
 
 GONE = 0xFFFE
@@ -16,19 +18,34 @@ EVENTS, CHUNK, DATA_OFFSET, DATA_SIZE, UPDATED, SIZE = 200, 88, 128, 136, 192, 8
 
 
 def rewrite(image: Path, code: str, offset: int, value: int) -> None:
-    """Change one field, a type of `struct`, at its offset in the superblock [bytes]."""
-    with closing(open_image(str(image))) as source:
-        (found, *_) = scan(source, image.name).found
-    raw = changed(found.raw, code, offset, value)
-    with image.open("r+b") as file:
-        file.seek(found.offset)
-        file.write(raw)
+    """Change one field, a type of `struct`, at its offset in the superblock 1.x [bytes]."""
+    found = _found(image)
+    spoil(image, found.offset, changed(found.raw, code, offset, value))
 
 
 def accuse(image: Path, *numbers: int) -> None:
     """Let a member say that those with these device numbers have failed."""
     for number in numbers:
-        rewrite(image, "H", 256 + 2 * number, GONE)
+        found = _found(image)
+        if found.metadata == "0.90":
+            spoil(image, found.offset, _with_faulty(found.raw, number))
+        else:
+            rewrite(image, "H", 256 + 2 * number, GONE)
+
+
+def _found(image: Path) -> Found:
+    with closing(open_image(str(image))) as source:
+        return scan(source, image.name).found[0]
+
+
+def _with_faulty(raw: bytes, number: int) -> bytes:
+    """Return a little-endian superblock 0.90 in which a device is faulty: state, the fifth word of its descriptor."""
+    words = [*struct.unpack("<1024I", raw)]
+    words[128 + 32 * number + 4] = 1
+    words[38] = 0
+    total = sum(words)
+    words[38] = ((total & 0xFFFFFFFF) + (total >> 32)) & 0xFFFFFFFF
+    return struct.pack("<1024I", *words)
 
 
 def spoil(image: Path, at: int, content: bytes) -> None:
