@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from raidfs.array.choose import Claimed, choose_array, freshest
+from raidfs.array.accusing import Verdict, verdict_of
+from raidfs.array.choose import Claimed, choose_array
 from raidfs.array.description import LARGEST, ArrayDescription, Member, Reshape, State, usable_size
+from raidfs.array.dispute import Dispute
 from raidfs.array.history import created_over, degraded_since, failed_underway, strays_recorded, turned_back
 from raidfs.array.moment import moment_of
 from raidfs.array.past import proven_of
@@ -37,8 +39,9 @@ class Assembly:
         description: the array.
         reference: the claim that everything array-wide was taken from; None: a file declares the array.
         findings: in the order in which they were made.
-        rival: the array as its freshest superblocks have it, where `description` is that of an earlier moment, as
-            members that left tell it; see `raidfs.array.moment`.
+        rival: another array that members tell: as its freshest superblocks have it, where `description` is that of an
+            earlier moment (see `raidfs.array.moment`); or as those of equal events have it that contradict the
+            reference (see `raidfs.array.accusing`).
     """
 
     description: ArrayDescription
@@ -63,12 +66,12 @@ def assemble(
         UnsupportedMetadata: a feature that raidfs refuses to guess about.
     """
     chosen = choose_array(claimed, wanted)
-    reference = freshest(chosen)
-    claim = reference.claim
+    verdict = verdict_of(chosen)
+    reference, claim = verdict.reference, verdict.reference.claim
     if reference.unsupported:
         raise UnsupportedMetadata(f"{reference.path}: {reference.unsupported[0]}")
     try:
-        return _assembled(claimed, chosen, reference, bitmaps)
+        return _with_rival(_assembled(claimed, chosen, verdict, bitmaps), claimed, chosen, verdict, bitmaps)
     except (InconsistentDescription, UnsupportedMetadata) as error:
         raise type(error)(
             f"{reference.path}, superblock at {format_offset(claim.superblock_offset)}: {error}"
@@ -78,7 +81,7 @@ def assemble(
 def _assembled(
     claimed: Sequence[Claimed],
     chosen: Sequence[Claimed],
-    reference: Claimed,
+    verdict: Verdict,
     bitmaps: Sequence[tuple[str, BitmapClaim]],
 ) -> Assembly:
     """Put the array together.
@@ -87,12 +90,12 @@ def _assembled(
         InconsistentDescription: the values contradict each other.
         UnsupportedMetadata: a level or layout that raidfs does not read.
     """
-    claim = reference.claim
+    reference, claim = verdict.reference, verdict.reference.claim
     _refuse_size(claim, claim.component_size or 0)
     told, reshape = shapes_of(claim)
     other, alternatives = alternatives_of(claim)
     shapes = (reshape.before, reshape.after) if reshape else (other or told,)
-    members, findings = seat_members(chosen, reference, told)
+    members, findings = seat_members(chosen, verdict, told)
     own_sizes = [member.component_size or 0 for member in members if member.state.serves]
     component_size = claim.component_size or max(own_sizes, default=0)
     synced_size = component_size
@@ -106,9 +109,8 @@ def _assembled(
     findings += said
     foreign, said = _foreigners([each for each in claimed if each not in chosen])
     members, findings = [*members, *foreign], [*findings, *said]
-    findings += [*created_over(reference), *degraded_since(reference), *turned_back(reference, chosen)]
-    findings += _later_level(claim)
-    findings += _unknown_sizes(members, told, component_size)
+    findings += [*verdict.findings, *created_over(reference), *degraded_since(reference)]
+    findings += [*turned_back(reference, chosen), *_later_level(claim), *_unknown_sizes(members, told, component_size)]
     reshape, said = _where_it_stands(reshape, reference, _that_serve(chosen, members))
     findings += said
     description = ArrayDescription(
@@ -123,7 +125,7 @@ def _assembled(
         clean=claim.resync_offset is None,
         unsynced=unsynced_of(claim, synced_size, intent),
         alternatives=alternatives,
-        withheld=_withheld(chosen, reference),
+        withheld=_withheld(chosen, reference) or verdict.withheld,
         strays=strays_recorded(claim, component_size),
         events=claim.events,
         updated=claim.updated,
@@ -135,6 +137,32 @@ def _assembled(
             findings = [finding for finding in findings if finding.subject not in paths]
             return Assembly(then.description, reference, (*then.findings, *findings), rival=description)
     return Assembly(description, reference, tuple(findings))
+
+
+def _with_rival(
+    assembly: Assembly,
+    claimed: Sequence[Claimed],
+    chosen: Sequence[Claimed],
+    verdict: Verdict,
+    bitmaps: Sequence[tuple[str, BitmapClaim]],
+) -> Assembly:
+    """Add the array as the members of the other side have it, where both sides are enough to run it."""
+    if verdict.rival is None or assembly.rival is not None:
+        return assembly
+    try:
+        other = _assembled(claimed, chosen, Verdict(verdict.rival), bitmaps).description
+    except (InconsistentDescription, UnsupportedMetadata):
+        return assembly
+    theirs = tuple(member for member in other.members if member.path not in verdict.ours)
+    reason = f"what {verdict.reference.path} and {verdict.rival.path}, of equal events, do not agree on"
+    dispute = Dispute(reason, likely=verdict.prevails)
+    served = {member.path for member in theirs if member.state.serves}
+    members = [
+        replace(member, write_mostly=member.write_mostly or member.path in served)  # read last: each side by itself
+        for member in assembly.description.members
+    ]
+    description = replace(assembly.description, members=tuple(members), dispute=dispute)
+    return replace(assembly, description=description, rival=replace(other, members=theirs))
 
 
 def _refuse_size(claim: MemberClaim, component_size: int, reckoned: int | None = None) -> None:

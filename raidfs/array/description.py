@@ -87,6 +87,7 @@ class Member:
         write_mostly: of copies, read last: it may lag behind the others, or is less to be trusted.
         past: what a stale or faulty member still holds; None for all others.
         component_size: what this member gives where each gives all that it has (linear, RAID0) [bytes]; else None.
+        contested: why nothing of a member that serves is proven, one clause; empty: nothing speaks against it.
     """
 
     path: str
@@ -104,6 +105,7 @@ class Member:
     write_mostly: bool = False
     past: Past | None = None
     component_size: int | None = None
+    contested: str = ""
 
 
 class Direction(Enum):

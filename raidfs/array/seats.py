@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from raidfs.array.accusing import Verdict
 from raidfs.array.choose import Claimed
 from raidfs.array.description import LARGEST, Member, State
 from raidfs.array.past import standing_of
@@ -17,17 +18,18 @@ from raidfs.finding import Finding, Severity
 from raidfs.superblock.claim import FAULTY, JOURNAL, MemberClaim
 
 
-def seat_members(chosen: Sequence[Claimed], reference: Claimed, shape: Shape) -> tuple[list[Member], list[Finding]]:
+def seat_members(chosen: Sequence[Claimed], verdict: Verdict, shape: Shape) -> tuple[list[Member], list[Finding]]:
     """Judge every claim, best first, and name what was set apart; members come back in the user's order.
 
     Args:
         chosen: the claims of the array.
-        reference: the one that counts.
+        verdict: which of them counts.
         shape: of the array, the old one in a reshape.
     """
+    reference = verdict.reference
     seats = _Seats({each.path: each.claim.replacement for each in chosen})
     ranked = sorted(chosen, key=lambda each: _rank(each, reference))
-    judge = _Judge(reference, shape, usual_move(chosen))
+    judge = _Judge(reference, verdict, shape, usual_move(chosen))
     members = {id(each): seats.seat(judge.member(each)) for each in ranked}
     for each in chosen:
         member = members[id(each)]
@@ -113,6 +115,7 @@ def _rank(each: Claimed, reference: Claimed) -> tuple[object, ...]:
         claim.recovery_offset is not None,
         -each.size,
         each is not reference,
+        claim.device_number,
     )
 
 
@@ -122,11 +125,13 @@ class _Judge:
 
     Attributes:
         reference: the claim that counts.
+        verdict: what else follows from it.
         shape: of the array, the old one in a reshape.
         usual: see `usual_move`.
     """
 
     reference: Claimed
+    verdict: Verdict
     shape: Shape
     usual: int | None
 
@@ -151,6 +156,8 @@ class _Judge:
         )
         roles = self.reference.claim.device_roles
         role = roles[claim.device_number] if 0 <= claim.device_number < len(roles) else claim.role
+        if each.path in self.verdict.pardoned:
+            role = claim.role
         apart = self._reason_apart(each, role)
         if apart is not None:
             state, note = apart
@@ -159,11 +166,11 @@ class _Judge:
             return replace(
                 member, role=role if role >= 0 else claim.role if claim.role >= 0 else None, state=state, note=note
             )
-        doubt = each.doubt if claim.intact else "has a damaged superblock"
+        doubt = self.verdict.odd.get(each.path, each.doubt) if claim.intact else "has a damaged superblock"
         if doubt:
             note = f"{doubt}; its data are used only as doubtful ones"
             return replace(member, role=role, state=State.DAMAGED, note=note)
-        return replace(member, role=role, note=remark)
+        return replace(member, role=role, note=remark, contested=self.verdict.contested.get(each.path, ""))
 
     def _reason_apart(self, each: Claimed, role: int) -> tuple[State, str] | None:
         """Return why a member does not serve, or None."""
@@ -190,7 +197,7 @@ class _Judge:
                 f"says that its data begin at byte {claim.data_offset}, later at {claim.data_offset + shift}",
             )
         different = disagreement(claim, first)
-        if different:
+        if different and each.path not in self.verdict.odd:
             return State.INCOMPATIBLE, f"says {different}, against {self.reference.path}"
         return None
 

@@ -26,7 +26,7 @@ _PLACES = frozenset(
 """Of what it depends which bytes are read; what the file does not say of these follows from the rest of it."""
 _OWN_WORDS = frozenset(
     {"path", "note", "position_source", "front", "backup", "alternatives", "dispute", "strays", "withheld", "quiet"}
-    | {"disputed"}
+    | {"disputed", "contested"}
 )
 """What is no word of superblocks, or what raidfs finds out anew each time."""
 _SILENT = (State.FOREIGN, State.DUPLICATE, State.INCOMPATIBLE)

@@ -136,8 +136,8 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
         findings.append(Finding(Severity.ERROR, "array", f"{description.withheld}; every byte is doubtful"))
     if description.dispute is not None:
         rest = description.size - description.dispute.agreed.total
-        text = f"{description.dispute.reason} is doubtful: {format_size(rest)}"
-        findings.append(Finding(Severity.ERROR, "array", text))
+        if rest > 0:
+            findings.append(Finding(Severity.ERROR, "array", f"{description.dispute.told}: {format_size(rest)}"))
     unproven = account.unproven - likely_by_front(description).total  # of which it is told otherwise
     if unproven > 0 and not any(doubt.likely for doubt in doubts):  # which told it
         text = f"{format_size(unproven)} ({unproven} bytes) are "
@@ -147,6 +147,8 @@ def _about_account(description: ArrayDescription, account: Account) -> list[Find
             if description.unsynced
             else "unproven: they come from mdadm's backup, or their rows disagree with their parity"
             if any(member.state is State.BACKUP for member in description.members)
+            else "unproven: the superblock of a member that they come from contradicts the others"
+            if any(member.contested for member in description.members) or description.dispute is not None
             else "unproven: their copies differ, and nothing tells which is right"
             if description.shape.redundancy == "copies"
             else "unproven: another image claims to be the same member, and differs"

@@ -14,6 +14,7 @@ from raidfs.cli.disputed import settled, with_positions_compared
 from raidfs.cli.duplicates import differing_duplicates
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
+from raidfs.cli.offsets import with_offsets_tested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
@@ -100,6 +101,8 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     elif assembly.description.alternatives:
         assembly = decided_by_data(assembly, opened.members, options.patience)
     assembly = settled(assembly, opened.members, options.patience)
+    if assembly.reference is not None:  # else the user said where data begin
+        assembly = with_offsets_tested(assembly, opened.members, options.patience)
     if not front_given:
         assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
     compared = with_positions_compared(assembly.description, opened.members, options.patience)

@@ -62,7 +62,8 @@ def settled(assembly: Assembly, members: Mapping[str, BlockSource], patience: fl
         strays = description.strays and replace(description.strays, seen=seen)
         description = replace(description, strays=strays)
         size = min(MOST, description.size, rival.size)
-        agreed = _agreed(opened(description), opened(rival), size)
+        plain = description if strays else replace(description, dispute=None)
+        agreed = _agreed(opened(plain), opened(rival), size)
     agreed = agreed.difference(strays.overrun) if strays else agreed
     dispute = description.dispute and replace(description.dispute, agreed=agreed)
     told = [*assembly.findings, *_told(description, agreed, size)]
@@ -112,12 +113,12 @@ def with_positions_compared(
 
 
 def _told(description: ArrayDescription, agreed: Extents, compared: int) -> Iterator[Finding]:
-    text = (
-        f"members that left and members that stayed agree on {format_size(agreed.total)} of the array: these are sure"
-    )
+    sides = "members that left and members that stayed" if description.strays else "both sides"
+    text = f"{sides} agree on {format_size(agreed.total)} of the array: these are sure"
     yield Finding(Severity.NOTE, "array", text)
     if compared < description.size:
-        text = f"only the first {format_size(compared)} of the array were compared; the rest is doubtful"
+        worth = "unproven" if description.dispute and description.dispute.likely else "doubtful"
+        text = f"only the first {format_size(compared)} of the array were compared; the rest is {worth}"
         yield Finding(Severity.WARNING, "array", text)
 
 

@@ -26,6 +26,7 @@ from raidfs.image.raw import RawImage
 from raidfs.image.usage import users_of
 from raidfs.image.window import Window
 from raidfs.superblock import claim_of, scan
+from raidfs.superblock.areas import misplaced_data
 from raidfs.superblock.bad_blocks import read_bad_blocks
 from raidfs.superblock.bitmap import read_bitmap_file, read_member_bitmap
 from raidfs.superblock.claim import BitmapClaim
@@ -314,6 +315,7 @@ def _member(source: MemberSource, found: Found, options: Options) -> FoundMember
             findings.append(Finding(Severity.WARNING, path, message))
             bad_blocks = Extents()
     bitmap = read_member_bitmap(source, claim)
+    doubt = misplaced_data(claim) or doubt
     claimed = Claimed(path, source.size, claim, bad_blocks, found.unsupported, doubt, bitmap=bitmap)
     return FoundMember(source, found, claimed, tuple(findings))
 

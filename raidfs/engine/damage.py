@@ -146,6 +146,8 @@ def _flaws_of_member(
     yield Flaw(source, member.bad_blocks, Trust.NONE, "in the member's bad-block log")
     if member.state is State.DAMAGED:
         yield Flaw(source, everything, Trust.DOUBTFUL, member.note)
+    if member.contested:
+        yield Flaw(source, everything, Trust.UNPROVEN, member.contested)
     if description.withheld:
         yield Flaw(source, everything, Trust.DOUBTFUL, description.withheld)
     if member.recovered_to is not None:
@@ -165,8 +167,9 @@ def _flaws_of_places(description: ArrayDescription, members: Sequence[Member]) -
         for role, side, rows, doubt in doubtful_places(description)
     ]
     if description.dispute is not None:
-        reason = f"{description.dispute.reason} is doubtful"
-        told += [(role, side, rows, Trust.DOUBTFUL, reason) for role, side, rows in disputed_places(description)]
+        reason = description.dispute.told
+        trust = Trust.UNPROVEN if description.dispute.likely else Trust.DOUBTFUL
+        told += [(role, side, rows, trust, reason) for role, side, rows in disputed_places(description)]
     for role, rows in stray_places(description).items():
         moves = {member.new_data_offset - member.data_offset for member in members if member.role == role}
         reason = "a copy of something else was written here"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from raidfs.array.strays import stride_of
 from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side
-from raidfs.geometry.standing import pieces
+from raidfs.geometry.standing import cells_of, pieces
 from raidfs.geometry.zone import Zone
 
 
@@ -22,9 +22,32 @@ def disputed_places(description: ArrayDescription) -> Iterator[tuple[int, Side, 
         return
     whole = Extents.span(0, description.component_size)
     for side, zone in _sides(description):
-        columns = [_cells(zone, dispute.agreed, column) for column in range(zone.table.width)]
+        agreed, rows = _agreed_cells(zone, dispute.agreed, has_parity=description.shape.has_parity)
         for role in range(description.n_roles):
-            yield role, side, whole.difference(Extents().union(*(cells.get(role, Extents()) for cells in columns)))
+            yield role, side, whole.difference(rows.union(agreed.get(role, Extents())))
+
+
+def _agreed_cells(zone: Zone, agreed: Extents, *, has_parity: bool) -> tuple[dict[int, Extents], Extents]:
+    """Return the cells of array bytes that are agreed on, by role; and where all data of rows are: so is their parity.
+
+    Both in component bytes.
+    """
+    if has_parity:
+        cells = cells_of(zone, agreed)
+        return cells, _covered(list(cells.values()), zone.table.n_data)
+    columns = [_cells(zone, agreed, column) for column in range(zone.table.width)]
+    roles = {role for cells in columns for role in cells}
+    return {role: Extents().union(*(cells.get(role, Extents()) for cells in columns)) for role in roles}, Extents()
+
+
+def _covered(several: Sequence[Extents], n: int) -> Extents:
+    """Return what lies in at least n of several sets of ranges."""
+    ranges = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(each.array for each in several)])
+    cuts, step = ranges.reshape(-1), np.tile([1, -1], len(ranges))
+    order = np.argsort(cuts, kind="stable")
+    cuts, depth = cuts[order], np.cumsum(step[order])
+    inside = np.flatnonzero((depth[:-1] >= n) & (cuts[:-1] < cuts[1:])) if len(cuts) else np.zeros(0, dtype=np.int64)
+    return Extents(np.stack((cuts[inside], cuts[inside + 1]), axis=1))
 
 
 def stray_places(description: ArrayDescription) -> dict[int, Extents]:

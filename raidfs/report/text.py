@@ -92,7 +92,7 @@ def _members(members: Sequence[Member], room: int) -> list[str]:
     lines = [_member(member) for member in sorted(members, key=_by_role)]
     if len(lines) > room:
         usual = [each for each in members if each.state.serves and not each.write_mostly]
-        healthy = [each for each in usual if not each.note and each.recovered_to is None]
+        healthy = [each for each in usual if not (each.note or each.contested) and each.recovered_to is None]
         others = [each for each in members if each not in healthy]
         roles = format_numbers(each.role for each in sorted(healthy, key=_by_role) if each.role is not None)
         lines = [f"in sync: roles {roles}"] if healthy else []

@@ -108,9 +108,13 @@ def test_who_missed_only_the_last_update_of_the_end_serves() -> None:
     assert assemble(claims).description.members[1].state is State.STALE
 
 
-def test_who_has_another_chunk_without_a_reshape_between_is_set_apart() -> None:
+def test_who_alone_has_another_chunk_without_a_reshape_between_is_not_believed() -> None:
     claims = [claimed(n, events=40 + (n == 0), chunk_size=131072 if n == 0 else 65536) for n in range(4)]
-    assert [member.state for member in assemble(claims).description.members[1:]] == [State.INCOMPATIBLE] * 3
+    assembly = assemble(claims)
+    states = [member.state for member in assembly.description.members]
+    assert states == [State.DAMAGED, *[State.IN_SYNC] * 3]
+    assert assembly.description.shape.chunk_size == 65536
+    assert any("sda alone says chunk_size 131072" in each.message for each in assembly.findings)
 
 
 # What cannot be reshaped -------------------------------------------------------------------------------------------
