@@ -16,6 +16,7 @@ from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.offsets import with_offsets_tested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
+from raidfs.cli.outrun import may_be_outrun
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
 from raidfs.engine.health import Policy
@@ -113,8 +114,10 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
     replayed = with_backups(replay_logs(description, claims, opened.members), opened, options.patience)
     unsure, different = differing_duplicates(replayed.description, opened.members, options.patience)
-    replayed = replace(replayed, unsure=(*replayed.unsure, *unsure))
-    findings = (*assembly.findings, *told, *different, *replayed.findings)
+    # where a file declares the array, what superblocks might say does not count
+    outrun, left = may_be_outrun(replayed.description, opened) if assembly.reference is not None else ((), ())
+    replayed = replace(replayed, unsure=(*replayed.unsure, *unsure, *outrun))
+    findings = (*assembly.findings, *told, *different, *left, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
     return Decided(assembly, opened, options, replayed, description)
 
