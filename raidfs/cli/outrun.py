@@ -29,9 +29,9 @@ def may_be_outrun(description: ArrayDescription, opened: Opened) -> tuple[tuple[
     reason = f"the superblock of {told} cannot be read, and may be a later one"
     unsure = [Unsure(member.path, EVERYTHING, Trust.UNPROVEN, reason) for member in description.serving.values()]
     text = (
-        f"{told} may be {'members' if len(mute) > 1 else 'a member'} whose superblock cannot be read, and the array may "
-        "have gone on without those that can be: nothing of these is proven; rescue the superblock, or leave the image "
-        "out (--exclude) if it is no member"
+        f"{told} may be {'members' if len(mute) > 1 else 'a member'} whose superblock cannot be read, and the array "
+        "may have gone on without those that can be: nothing of these is proven; rescue the superblock, or leave the "
+        "image out (--exclude) if it is no member"
     )
     return tuple(unsure), (Finding(Severity.WARNING, "array", text),)
 

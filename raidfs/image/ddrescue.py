@@ -26,6 +26,7 @@ _LARGEST = (1 << 63) - 1
 _NUMBER = r"(0[xX][0-9a-fA-F]+|[0-9]+)"
 _STATUS_LINE = re.compile(rf"\s*{_NUMBER}\s*([?*/\-FG+])(?:\s*[1-9][0-9]*)?\s*(?:#.*)?", re.ASCII)
 _BLOCK_LINE = re.compile(rf"\s*{_NUMBER}\s+{_NUMBER}\s*([?*/\-+])\s*(?:#.*)?", re.ASCII)
+_MOST_DIGITS = 1000
 _EMPTY_LINE = re.compile(r"\s*(?:#.*)?", re.ASCII)
 
 
@@ -181,6 +182,8 @@ def _is_number(text: str) -> bool:
 
 
 def _value(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        return _LARGEST + 1  # more digits than Python takes
     if text[:2] in ("0x", "0X"):
         return int(text, 16)
     return int(text, 8 if text.startswith("0") else 10)

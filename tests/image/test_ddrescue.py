@@ -88,6 +88,7 @@ def test_a_source_of_unknown_size_is_as_large_as_can_be() -> None:
         ("0 + 1\n08 512 +\n", "line 2: '08 512 +' is not"),
         ("0 + 1\n0 512 +\n#\n512 0x", "line 4: '512 0x' is not"),
         ("0 + 1\n0 512 F\n", "line 2: '0 512 F' is not"),
+        (f"0 + 1\n0 {'9' * 10_000} +\n", "99...' is larger than any file can be"),
         ("0 + 1\n0 9223372036854775808 +\n", "line 2: '0 9223372036854775808 +' is larger than any file can be"),
         ("", "disk.map is no whole ddrescue map: it is empty, as if ddrescue had only begun"),
         (HEAD, "disk.map is no whole ddrescue map: it holds comments only"),
