@@ -7,8 +7,9 @@
                                  +--> a mount, from `raidfs.fuse.mount.serve` on: ends it, raises nothing
 
 A Ctrl-C within an import is never an exception: it might come out of a callback of the import system, where Python can
-only print it. At the end the signals are ignored, and not left to a handler: the interpreter takes handlers away before
-it is gone, and the next signal would kill a process that has done its work.
+only print it; nor is it one within the callbacks of LLVM while compiled code is loaded. At the end the signals are
+ignored, and not left to a handler: the interpreter takes handlers away before it is gone, and the next signal would
+kill a process that has done its work.
 
 To be used in the main thread only. Imports nothing that takes time.
 """
@@ -27,6 +28,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPED = 1
 """Exit code of a command that was stopped."""
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+_CALLBACKS = frozenset(("_raw_object_cache_notify", "_raw_object_cache_getbuffer"))
+"""What LLVM calls (`llvmlite/binding/executionengine.py`); exceptions do not come back through it."""
 
 Action = Callable[[int, FrameType | None], object] | signal.Handlers
 """What a signal does; see `signal.signal`."""
@@ -99,16 +102,16 @@ class Interrupts:
         """Be the handler of a signal."""
         if not self._is_within:
             return
-        if not self._may_raise or _is_importing(frame):
+        if not self._may_raise or _is_deaf(frame):
             end_at_once(number, frame)
         self._may_raise = False
         raise KeyboardInterrupt
 
 
-def _is_importing(frame: FrameType | None) -> bool:
-    """Tell whether a module is being loaded where the signal met us."""
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Tell whether an exception would get lost where the signal met us."""
     while frame is not None:
-        if frame.f_code.co_filename == _IMPORT_SYSTEM:
+        if frame.f_code.co_filename == _IMPORT_SYSTEM or frame.f_code.co_name in _CALLBACKS:
             return True
         frame = frame.f_back
     return False

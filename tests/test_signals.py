@@ -59,6 +59,21 @@ with Interrupts():
 """
 
 
+_SIGNAL_WHEN_LOADING = """
+import runpy, signal, sys
+from llvmlite.binding import executionengine
+
+def first(*words):
+    signal.raise_signal(signal.SIGINT)
+    return None
+
+engine = executionengine.ExecutionEngine
+set_object_cache = engine.set_object_cache
+engine.set_object_cache = lambda self, notify=None, getbuffer=None: set_object_cache(self, first, first)
+runpy.run_module("raidfs", run_name="__main__", alter_sys=True)
+"""
+
+
 def _run(program: str, *words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
@@ -83,6 +98,11 @@ def test_an_interrupt_while_a_module_is_loaded_is_one_sentence(command: str, mod
     if command.startswith("mount"):
         target.mkdir()
     done = _run(_SIGNAL_WHEN_IMPORTING, module, int(signal.SIGINT), *command.split(), *CASE.members(), target)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "raidfs: stopped\n")
+
+
+def test_so_is_one_while_compiled_code_is_loaded(tmp_path: Path) -> None:
+    done = _run(_SIGNAL_WHEN_LOADING, "export", "-q", *CASE.members(), tmp_path / "target")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "raidfs: stopped\n")
 
 
