@@ -93,7 +93,8 @@ class OpenArray:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that the user should know, worst first; grows when damage is learned."""
-        learned = [finding for flaw in self.learned for finding in self._about(flaw)]
+        in_order = sorted(self.learned, key=lambda flaw: (flaw.source, list(flaw.extents)[:1], flaw.reason))
+        learned = [finding for flaw in in_order for finding in self._about(flaw)]  # whatever was learned first
         advice = findings_of_array(self.description, self.account())
         everything = [*self._findings, *self._of_nested(), *advice, *learned, *self._given_up()]
         return tuple(sorted(everything, key=lambda each: -each.severity))
