@@ -16,6 +16,7 @@ from raidfs.array.description import LARGEST, ArrayDescription, Member, Reshape,
 from raidfs.array.dispute import Dispute
 from raidfs.array.history import created_over, degraded_since, failed_underway, strays_recorded, turned_back
 from raidfs.array.moment import moment_of
+from raidfs.array.nonsense import without_nonsense
 from raidfs.array.past import proven_of
 from raidfs.array.reshaping import alternatives_of, positions_of, quiet_of, shapes_of
 from raidfs.array.seats import is_current_journal, seat_members
@@ -65,8 +66,12 @@ def assemble(
         AssemblyError: `wanted` is none of them, or the claims do not give an array.
         UnsupportedMetadata: a feature that raidfs refuses to guess about.
     """
-    chosen = choose_array(claimed, wanted)
+    told = choose_array(claimed, wanted)
+    chosen, odd = without_nonsense(told)
+    taken = dict(zip(map(id, told), chosen, strict=True))
+    claimed = [taken.get(id(each), each) for each in claimed]
     verdict = verdict_of(chosen)
+    verdict = replace(verdict, findings=(*odd, *verdict.findings))
     reference, claim = verdict.reference, verdict.reference.claim
     if reference.unsupported:
         raise UnsupportedMetadata(f"{reference.path}: {reference.unsupported[0]}")

@@ -100,7 +100,7 @@ def offsets_of(claim: MemberClaim, first: MemberClaim, usual: int | None) -> tup
 def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
     """Name the first array-wide value in which a claim contradicts the one that counts; empty: none."""
     if claim.reshape is None and first.reshape is not None and _before(first) == _static(claim):
-        return "" if claim.events + 1 >= first.events else "that no reshape runs"
+        return "" if claim.events + 1 == first.events and _has_just_begun(first) else "that no reshape runs"
     if claim.reshape is not None and first.reshape is None and _after(claim) == _static(first):
         return "" if claim.events + 1 >= first.events else "that a reshape runs"
     if _is_before_last_update(claim, first):
@@ -115,6 +115,20 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
             if getattr(claim.reshape, name) != getattr(first.reshape, name):
                 return f"{name} {getattr(claim.reshape, name)} instead of {getattr(first.reshape, name)}"
     return ""
+
+
+def _has_just_begun(claim: MemberClaim) -> bool:
+    """Tell whether the recorded position is where a reshape begins: from then on every superblock knows of it."""
+    try:
+        before, reshape = shapes_of(claim)
+    except (InconsistentDescription, UnsupportedMetadata):
+        return False
+    if reshape is None or reshape.direction is Direction.FORWARD:
+        return reshape is not None and reshape.position == 0
+    shapes = (before, reshape.after)
+    step = max(shape.chunk_size for shape in shapes) * reshape.after.n_data
+    n_roles = max(shape.raid_disks for shape in shapes)
+    return reshape.position + step > usable_size(shapes, [claim.component_size or 0] * n_roles)
 
 
 def _is_before_last_update(claim: MemberClaim, first: MemberClaim) -> bool:

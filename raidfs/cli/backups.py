@@ -8,11 +8,12 @@ was copied; nothing in it tells. So all of it that can be compared is compared:
 
 One page says by itself whether it was copied in time. What is found there, if it was not, is what its old place holds
 since; so a copy that differs from its old place was taken before that was overwritten. And a copy that is what the new
-place holds was moved there from where both come from. Such pages are likely, if the backup is of this moment and was
-written to its end: if its time agrees with the superblocks', if pages that hold something are the same here and there,
-and but for those that are filled, or are what the part before the last had in their place: mdadm writes two parts in
-turns over each other, and data and header are safe only when both are. All others are the last resort: one that equals
-its old place says nothing, and neither do pages beside it, for in a real backup mdadm was overtaken half-way.
+place holds was moved there from where both come from, unless two pages exchange their places. Such pages are likely, if
+the backup is of this moment and was written to its end: if its time agrees with the superblocks', if pages that hold
+something are the same here and there, and but for those that are filled, or are what the part before the last had in
+their place: mdadm writes two parts in turns over each other, and data and header are safe only when both are. All
+others are the last resort: one that equals its old place says nothing, and neither do pages beside it, for in a real
+backup mdadm was overtaken half-way.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from raidfs.cli.opening import Opened, Options
 from raidfs.cli.replaying import Replayed
 from raidfs.engine.health import Policy
 from raidfs.errors import EmptySource
+from raidfs.evidence.moves import Side as Places
+from raidfs.evidence.moves import are_exchanged
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.geometry import zone_of
@@ -152,6 +155,7 @@ def _compare(
             for each in policies
         )
         old = _OldPlaces(description, opened, patience, stack)
+        moved = new.difference(_exchanged(description, parts))
         for start, stop, at in _pages(parts):
             copy, is_copied = _read(source, at, stop - start)
             held, is_held = _read(served, start, stop - start)
@@ -163,9 +167,29 @@ def _compare(
                 continue
             before = old.read(start, stop)
             is_older = before is not None and not np.array_equal(before, copy)
-            if is_older or (new.contains(start, stop) and _equals(guessed, start, copy)):
+            if is_older or (moved.contains(start, stop) and _equals(guessed, start, copy)):
                 likely.append((start, stop))
     return _Compared(differing, equal, Extents(likely))
+
+
+def _exchanged(description: ArrayDescription, parts: tuple[BackupPart, ...]) -> Extents:
+    """Return the pages that change places with another one [array bytes].
+
+    If their new place was not written after all, it still holds that other page, which is what their old place holds
+    if that was: so what was copied too late is what the new place holds.
+    """
+    reshape = description.reshape
+    assert reshape is not None
+    serving = description.serving.items()
+    old = Places(
+        zone_of(reshape.before, description.component_size), {role: each.data_offset for role, each in serving}
+    )
+    new = Places(
+        zone_of(reshape.after, description.component_size), {role: each.new_data_offset for role, each in serving}
+    )
+    pages = np.array([start for start, _, _ in _pages(parts)], dtype=np.int64)
+    starts = pages[are_exchanged(pages, old, new)]
+    return Extents(np.stack((starts, starts + _PAGE), axis=1))
 
 
 def _equals(array: BlockSource, start: int, content: NDArray[np.uint8]) -> bool:

@@ -58,6 +58,8 @@ def judge_of_undecided(
     zone = new.zone
     first, last = int(rows.array[0, 0]) // zone.chunk_size, -(-int(rows.array[-1, 1]) // zone.chunk_size)
     stop = min(last * zone.stripe_size, new.array_stop, zone.array_stop)
+    if first * zone.stripe_size >= stop:  # behind the end of the array, which the old geometry sets
+        return []
     section = replace(new, array_start=first * zone.stripe_size, array_stop=stop)
     return [(section, _UndecidedJudge(members, (old, section), shifts.pop(), rows, check=check))]
 

@@ -91,6 +91,20 @@ def goes_to(pages: Numbers, old: Side, new: Side) -> tuple[Numbers, Numbers]:
     return role, new.holds(role, offset)
 
 
+def are_exchanged(pages: Numbers, old: Side, new: Side) -> NDArray[np.bool_]:
+    """Tell which pages change places with another one: each is put where the other lay.
+
+    Returns:
+        bool (k,); False also of pages that stay where they are.
+    """
+    role, offset = old.places(pages)
+    here = new.holds(role, offset)  # what is put in the old place of each
+    role, offset = new.places(pages)
+    there = old.holds(role, offset)  # what lay in the new place
+    found: NDArray[np.bool_] = ((here == there) & (here >= 0) & (here != pages[:, None])).any(axis=1)
+    return found
+
+
 def come_from(pages: Numbers, old: Side, new: Side) -> Numbers:
     """Return the pages in whose old places pages are put [array bytes]."""
     role, offset = new.places(pages)
