@@ -99,7 +99,11 @@ def _odd_moves(chosen: Sequence[Claimed]) -> list[Finding]:
     usual = usual_move(chosen)
     moving = [(each, each.claim.reshape.new_offset) for each in chosen if each.claim.intact and each.claim.reshape]
     return [
-        Finding(Severity.WARNING, each.path, f"{each.path} moves its data by {move} bytes, most by {usual} bytes")
+        Finding(
+            Severity.WARNING,
+            each.path,
+            f"{each.path} moves its data by {move} bytes, most by {usual} bytes: nothing of it is proven",
+        )
         for each, move in moving
         if usual is not None and move != usual
     ]
@@ -170,7 +174,14 @@ class _Judge:
         if doubt:
             note = f"{doubt}; its data are used only as doubtful ones"
             return replace(member, role=role, state=State.DAMAGED, note=note)
-        return replace(member, role=role, note=remark, contested=self.verdict.contested.get(each.path, ""))
+        contested = self.verdict.contested.get(each.path) or self._odd_move(claim)
+        return replace(member, role=role, note=remark, contested=contested)
+
+    def _odd_move(self, claim: MemberClaim) -> str:
+        """Say that a member moves its data unlike most, one clause; empty: it does not. mdadm moves all alike."""
+        if not claim.intact or claim.reshape is None or self.usual in (None, claim.reshape.new_offset):
+            return ""
+        return f"moves its data by {claim.reshape.new_offset} bytes, most by {self.usual} bytes"
 
     def _reason_apart(self, each: Claimed, role: int) -> tuple[State, str] | None:
         """Return why a member does not serve, or None."""
