@@ -52,6 +52,7 @@ def test_units_of_a_compressed_file_fail_with_what_they_are_made_from(name: str,
     data = reader.read(inode, 0, size)
     assert hashlib.sha256(data).hexdigest() == FILES[name]
     assert contents.through
+    assert contents.packed
     assert all(start % UNIT == 0 and n == min(UNIT, size - start) for start, n, _, _ in contents.packed)
     for _, _, place, stored in contents.packed:
         for at in {place, place + stored - 512}:
