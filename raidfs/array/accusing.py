@@ -166,8 +166,8 @@ def _among(camps: Sequence[_Camp], fresh: Sequence[Claimed]) -> Verdict:
     first = best.leader
     others = [camp for camp in camps if camp is not best]
     told = f"members with equal events ({first.claim.events}) contradict each other: {'; '.join(_accusations(camps))}; "
-    equals = [camp for camp in able if camp is not best and camp.weight[0] == best.weight[0] and not camp.alone]
-    is_open = not best.alone and any(not best.is_above(camp) for camp in equals)
+    rivalled = any(camp.weight[0] >= best.weight[0] and not best.is_above(camp) for camp in camps if camp is not best)
+    is_open = bool(able) and not best.alone and rivalled
     if not able or is_open:
         withheld = f"{told}and {'as many say either' if is_open else 'none that agree are enough to run the array'}"
         pardoned = frozenset(each.path for each in fresh).difference(best.accepted)
