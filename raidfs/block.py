@@ -9,7 +9,8 @@ Threading: every `BlockSource` may be read from several threads at once.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,16 @@ class NowaitSource(Protocol):
             True where `out` is filled with served data; False where it would block or holds anything unusual: `out` is
             undefined then, and `read_into` has the answer.
         """
+
+
+@cache
+def _offers_nowait(kind: type) -> bool:
+    return issubclass(kind, NowaitSource)
+
+
+def nowait_of(source: BlockSource) -> NowaitSource | None:
+    """Return the same source if it can try to read at once, else None; fast, for it is asked at every opening."""
+    return cast("NowaitSource", source) if _offers_nowait(type(source)) else None
 
 
 class MemorySource:

@@ -23,7 +23,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource, MemorySource, NowaitSource, Requests, Watchable, check_requests
+from raidfs.block import BlockSource, MemorySource, Requests, Watchable, check_requests, nowait_of
 from raidfs.extents import Extents
 
 _ENDLESS = 1 << 62
@@ -143,7 +143,7 @@ class LinearMap:
                 rows.append((start, start + length, number, start if source in (ZEROS, MISSING) else place))
         self._start, self._number, self._place = _table([row for row in rows if row[0] < row[1]], size)
         self._start.append(size)
-        self._nowait = [source if isinstance(source, NowaitSource) else None for source in self._sources]
+        self._nowait = [nowait_of(source) for source in self._sources]
 
     @property
     def size(self) -> int:

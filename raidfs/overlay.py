@@ -25,7 +25,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource, NowaitSource, Requests, check_requests, one_request
+from raidfs.block import BlockSource, Requests, check_requests, nowait_of, one_request
 from raidfs.errors import OutputError
 from raidfs.extents import Extents
 from raidfs.units import align_up, format_size
@@ -62,7 +62,7 @@ class Overlay:
         """
         self.path = path
         self._source = source
-        self._nowait = source if isinstance(source, NowaitSource) else None
+        self._nowait = nowait_of(source)
         self._data_start = _PAGE + align_up(-(-source.size // (8 * BLOCK)), _PAGE)
         self._lock = threading.Lock()
         self._pages: dict[int, NDArray[np.uint8]] = {}

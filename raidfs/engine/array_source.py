@@ -66,8 +66,15 @@ class Sight:
 
 
 class _Room(threading.local):
-    """Memory of one thread."""
+    """Memory of one thread.
 
+    Attributes:
+        chart: what it was last found to suffice for.
+        work: for plans; None: none yet.
+        scratch: for what sums need besides.
+    """
+
+    chart: Chart | None = None
     work: Work | None = None
     scratch: NDArray[np.uint8]
 
@@ -333,8 +340,10 @@ class ArraySource:
 
     def _work_for(self, chart: Chart) -> tuple[Work, NDArray[np.uint8]]:
         """Return this thread's room for plans over a chart, and its scratch; learning may make charts larger."""
-        work = self._room.work
-        if work is None or not fits(work, chart):
-            work = self._room.work = make_work(chart)
-            self._room.scratch = np.zeros(_SCRATCH, dtype=np.uint8)
-        return work, self._room.scratch
+        room = self._room
+        work = room.work
+        if work is None or (room.chart is not chart and not fits(work, chart)):
+            work = room.work = make_work(chart)
+            room.scratch = np.zeros(_SCRATCH, dtype=np.uint8)
+        room.chart = chart
+        return work, room.scratch

@@ -19,7 +19,7 @@ import trio
 from numpy.typing import NDArray
 from pyfuse3 import FUSEError
 
-from raidfs.block import BlockSource, NowaitSource, one_request
+from raidfs.block import BlockSource, NowaitSource, nowait_of, one_request
 from raidfs.errors import RaidfsError
 from raidfs.extents import Extents
 
@@ -64,7 +64,7 @@ class OpenSource:
 
 def opened(source: BlockSource) -> OpenSource:
     """Look once at what a source offers."""
-    return OpenSource(source, source.size, source if isinstance(source, NowaitSource) else None)
+    return OpenSource(source, source.size, nowait_of(source))
 
 
 def errno_of(losses: Extents) -> int:

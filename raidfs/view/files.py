@@ -16,12 +16,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource, NowaitSource, Requests, check_requests
+from raidfs.block import BlockSource, NowaitSource, Requests, check_requests, nowait_of
 from raidfs.errors import Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Name, Record, Usage
@@ -222,12 +221,14 @@ class FileTree:
         contents, size = record.contents, record.attributes.size
         if contents.through:
             return ThroughReader(self._remote, inode, size, contents)
-        if len(contents.runs) == 1 and isinstance(self.source, NowaitSource):
+        source = self.source
+        at_once = nowait_of(source)
+        if len(contents.runs) == 1 and at_once is not None:
             start, length, place = contents.runs[0]
             # most files: making a map for each would take longer than reading it
-            if start == 0 and length >= size and 0 <= place <= self.source.size - size:
-                return OneRun(self.source, place, size)
-        return bytes_of(contents, size, self.source)
+            if start == 0 and length >= size and 0 <= place <= source.size - size:
+                return OneRun(source, at_once, place, size)
+        return bytes_of(contents, size, source)
 
     def losses(self, inode: int) -> Extents:
         """Return which bytes of a file are withheld, as far as it is known without reading."""
@@ -288,27 +289,25 @@ def bytes_of(contents: Contents, size: int, source: BlockSource) -> LinearMap:
     return LinearMap(size, pieces)
 
 
-class _Below(BlockSource, NowaitSource, Protocol):
-    """A source that can also try to read at once."""
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class OneRun:
     """A file that lies in one piece: a map of one piece, without its costs.
 
     Attributes:
         below: what it lies on.
+        at_once: the same, for reads that do not wait.
         place: where it begins there [bytes].
         size: [bytes].
     """
 
-    below: _Below
+    below: BlockSource
+    at_once: NowaitSource
     place: int
     size: int
 
     def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
         """Fill `out` from `offset` on if that needs no waiting; else return False."""
-        return self.below.try_read_into(self.place + offset, out)
+        return self.at_once.try_read_into(self.place + offset, out)
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; see `BlockSource.read_into`."""

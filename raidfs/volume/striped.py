@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from raidfs.block import BlockSource, NowaitSource, Requests, check_requests
+from raidfs.block import BlockSource, Requests, check_requests, nowait_of
 from raidfs.extents import Extents
 
 
@@ -36,7 +36,7 @@ class Striped:
         self._columns = list(columns)
         self._stripe_size = stripe_size
         self._size = columns[0].size // stripe_size * stripe_size * len(columns)
-        self._nowait = [column if isinstance(column, NowaitSource) else None for column in columns]
+        self._nowait = [nowait_of(column) for column in columns]
 
     @property
     def size(self) -> int:

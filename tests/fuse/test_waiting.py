@@ -83,3 +83,46 @@ def test_a_lock_that_is_held_is_waited_for() -> None:
 
     trio.run(main)
     assert [each.split()[1] for each in order] == ["in", "out", "in", "out"]
+
+
+def test_who_comes_back_at_once_need_not_wait_for_who_waits() -> None:
+    order: list[str] = []
+
+    async def wait(lock: Lock) -> None:
+        async with lock:
+            await trio.testing.wait_all_tasks_blocked()
+            order.append("other")
+
+    async def main() -> None:
+        lock = Lock()
+        await lock.__aenter__()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait, lock)
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in range(3):  # each time the other is woken, and never before this task waits for something else
+                await lock.__aexit__(None, None, None)
+                await lock.__aenter__()
+                order.append("back")
+            await lock.__aexit__(None, None, None)
+
+    trio.run(main)
+    assert order == ["back", "back", "back", "other"]
+
+
+def test_nobody_who_waits_for_a_lock_is_forgotten() -> None:
+    done: list[int] = []
+
+    async def work(lock: Lock, number: int) -> None:
+        for _ in range(5):
+            async with lock:
+                await trio.lowlevel.checkpoint()
+        done.append(number)
+
+    async def main() -> None:
+        lock = Lock()
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(work, lock, number)
+
+    trio.run(main)
+    assert sorted(done) == list(range(6))
