@@ -75,6 +75,9 @@ def mount(
         arrays = found if isinstance(found, list) else [found]
         for array in arrays:
             array.save_learned()  # before anything is served: that it cannot be kept must not come out at the end
+        if quiet:  # what cannot be mounted is an error, and told in any case
+            for text in _left_out(arrays):
+                click.echo(text, err=True)
 
         def say(text: str) -> None:
             if not quiet:
@@ -153,13 +156,17 @@ def serve_arrays(
             ready_text(*each, reader, mountpoint if every else None)
             for each in zip(arrays, views, found, places, strict=True)
         ]
-        left_out = [sentence(each) for each in arrays[0].findings if each.subject == ANOTHER]
-        announce("\n".join([*told, *left_out]))
+        announce("\n".join([*told, *_left_out(arrays)]))
 
     with stack:
         for array in arrays:
             stack.callback(_keep_learned, array)
         serve(prepare, mountpoint, options, ready)
+
+
+def _left_out(arrays: Sequence[OpenArray]) -> list[str]:
+    """Say which arrays are not among these, though their members are, and why."""
+    return [sentence(each) for each in arrays[0].findings if each.subject == ANOTHER]
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,10 @@ def test_an_array_that_cannot_be_assembled_is_left_out_and_named(
     done = raidfs("mount", "--all", *paths, tmp_path / "odd.img", tree)
     assert raidfs("umount", tree).returncode == 0
     assert f"another array is left out: {tmp_path}/odd.img: " in done.stdout
+    quietly = raidfs("mount", "--all", "-q", *paths, tmp_path / "odd.img", tree)
+    assert raidfs("umount", tree).returncode == 0
+    assert not quietly.stdout
+    assert f"another array is left out: {tmp_path}/odd.img: " in quietly.stderr
     with pytest.raises(UnsupportedMetadata), open_every_array([str(tmp_path / "odd.img")]):
         pass
     assert main(["mount", "--all", "--uuid", "1234", *paths, str(tmp_path)]) == 2
