@@ -220,9 +220,9 @@ def _run_apart(reference: Claimed, able: Sequence[Claimed]) -> Iterator[Finding]
     knew of a failure which was repaired by those that stayed.
     """
     first = reference.claim
-    held = {role for role in first.device_roles if role >= 0}
     for each in able:
         claim = each.claim
+        held = {role for role in first.device_roles if 0 <= role < claim.raid_disks}  # others came with a reshape
         lived_without = held.difference(claim.device_roles)
         if claim.events >= first.events or _accepts(first, claim) or not lived_without:
             continue

@@ -19,33 +19,35 @@ NEVER_COUNT = (-1, 0)
 
 
 def failed_underway(first: MemberClaim, others: Sequence[MemberClaim]) -> str:
-    """Say that members of a RAID10 left while it was reshaped to what it is (or becomes) now, one sentence; or ''.
+    """Say that members of a RAID10 left while it was reshaped to an offset layout, one sentence; or ''.
 
-    Linux fails members of a RAID10 that it itself writes beyond the end of, and goes on without them from wrong places:
-    real arrays whose data were whole only on those that it threw out. So what was moved after they left is not sure,
-    be they here or not.
+    Linux fails members that it itself writes beyond the end of (`raidfs.array.strays`), and goes on without them from
+    places that were spoilt: real arrays whose data were whole only on those that it threw out. So what was moved after
+    they left is not sure, be they here or not. Other reshapes go on rightly without a member: more members, another
+    chunk, and offset to near copies, as real arrays show that lost one before or underway.
     """
     before, now = shapes_of(first)
     if not before.moves_exactly:
         return ""
     for claim, reshape in _earlier(first, others):
-        if now is not None or reshape.after == before:
+        if _leaves_strays(claim) and (now is not None or reshape.after == before):
             return (
                 f"a member left at position {reshape.position} of the reshape (events {claim.events}, now "
-                f"{first.events}), and Linux is known to move a RAID10 wrongly after that"
+                f"{first.events}) to an offset layout, and Linux is known to move a RAID10 wrongly after that"
             )
     failed = sorted({*range(first.raid_disks)}.difference(first.device_roles))
-    if now is not None and failed:
+    if failed and _leaves_strays(first):
+        when = "is reshaped to an offset layout, or before" if now else "was reshaped to an offset layout, or since"
         return (
-            f"a member has failed (role {failed[0]}) while the reshape runs, or before, and Linux is known to move a "
-            "RAID10 wrongly after that"
-        )
-    if now is None and failed and strays_recorded(first, first.component_size or 0) is not None:
-        return (
-            f"a member has failed (role {failed[0]}) while the array was reshaped to an offset layout, or since, and "
-            "Linux is known to move a RAID10 wrongly then; give the members that left, too"
+            f"a member has failed (role {failed[0]}) while the array {when}, and Linux is known to move a RAID10 "
+            "wrongly then; give the members that left, too"
         )
     return ""
+
+
+def _leaves_strays(claim: MemberClaim) -> bool:
+    """Tell whether the reshape that runs, or the last one that ran, may have put copies at wrong places."""
+    return strays_recorded(claim, claim.component_size or 0) is not None
 
 
 def strays_recorded(claim: MemberClaim, component_size: int) -> Strays | None:
@@ -60,20 +62,22 @@ def strays_recorded(claim: MemberClaim, component_size: int) -> Strays | None:
 
 
 def degraded_since(reference: Claimed) -> list[Finding]:
-    """Name a RAID10 that was reshaped once and lacks a member: it may have been moved wrongly; see `failed_underway`.
+    """Name a RAID10 with offset copies that was reshaped from nobody knows what, and lacks a member.
 
-    When the member left is nowhere to be read, so this is no reason to withhold anything.
+    It may have been moved wrongly, see `failed_underway`; but when the member left is nowhere to be read, so this is no
+    reason to withhold anything.
     """
     claim = reference.claim
     failed = sorted({*range(claim.raid_disks)}.difference(claim.device_roles))
     if claim.level != RAID10 or claim.reshape is not None or claim.last_reshape is None or not failed:
         return []
-    if strays_recorded(claim, claim.component_size or 0) is not None:
-        return []  # all of it is withheld
+    shape, _ = shapes_of(claim)
+    if _leaves_strays(claim) or not shape.copies.is_offset:
+        return []  # all of it is withheld, or nothing is wrong with it
     text = (
-        f"role {failed[0]} has failed, and the array was reshaped once: if that was while it was reshaped, Linux is "
-        "known to have moved data wrongly after it; give the members that left, too, and check files before you trust "
-        "them"
+        f"role {failed[0]} has failed, and the array was reshaped once: if that was from near copies, while it was "
+        "reshaped, Linux is known to have moved data wrongly after it; give the members that left, too, and check "
+        "files before you trust them"
     )
     return [Finding(Severity.WARNING, "array", text)]
 

@@ -15,7 +15,7 @@ from raidfs.evidence.cells import Flags, Ids
 from raidfs.evidence.looks import ANYTHING, NEW, OLD
 from raidfs.evidence.survey import NOWHERE, Survey
 from raidfs.evidence.voices import SILENT, Claims, claims, distances
-from raidfs.evidence.window import Numbers
+from raidfs.evidence.window import PARITY, Numbers
 
 _SUM = 3
 """Cells that hold something, from which on their sum is more than that two of them are equal."""
@@ -127,8 +127,9 @@ class Votes:
 def votes_of(survey: Survey) -> Votes:
     """Let the rows speak."""
     occurs = _Occurrences(survey)
-    once_new = _occur_once(survey, occurs, survey.new_page, survey.old_place)
-    once_old = _occur_once(survey, occurs, survey.old_page, survey.new_place)
+    twice_new = _occur_elsewhere(survey, occurs, survey.new_page, survey.old_place)
+    once_new = ~twice_new.any(axis=1)
+    once_old = ~_occur_elsewhere(survey, occurs, survey.old_page, survey.new_place).any(axis=1)
     holds_new, holds_old = survey.holds_new & (survey.n_new > 0), survey.holds_old & (survey.n_old > 0)
     fails_old = ~survey.holds_old & (survey.n_old > 0)
     n_cells = ((survey.ids != 0) & survey.known).sum(axis=1)
@@ -145,14 +146,15 @@ def votes_of(survey: Survey) -> Votes:
     paired = _has_equal_cells(survey) | (survey.absent.any(axis=1) & (n_cells <= _FEW))
     by_pair_new, by_pair_old = paired & (survey.n_new < _TELL_PAIRS), paired & (survey.n_old < _TELL_PAIRS)
     not_old, not_new = seen & OLD == 0, seen & NEW == 0
+    sure_new = _are_bound(survey, twice_new, chance)
     return Votes(
-        whole=(seen == NEW) & holds_new & ~by_pair_new,
+        whole=((seen == NEW) & holds_new & ~by_pair_new) | ((survey.may_be == NEW) & fails_old & sure_new),
         clear=(seen == OLD) & holds_old & ~by_pair_old,
         written=holds_new & (fails_old | (not_old & ~by_pair_new)),
         incomplete=not_new & ~(survey.holds_new & by_pair_old),
         pair_written=holds_new & not_old & by_pair_new,
         pair_left=not_new & survey.holds_new & by_pair_old,
-        sound=((holds_new & once_new) | (holds_old & once_old)) & (n_cells > 0),
+        sound=((holds_new & once_new) | (holds_old & once_old) | sure_new) & (n_cells > 0),
         busy=n_cells > 0,
         torn=fails_old & ~survey.holds_new,
         blind=survey.n_old == 0,
@@ -214,14 +216,32 @@ def _has_equal_cells(survey: Survey) -> Flags:
     return found
 
 
-def _occur_once(survey: Survey, occurs: _Occurrences, page: Numbers, place: Numbers) -> Flags:
-    """Tell in which rows no cell but zeros occurs elsewhere, unless at the other places of the row's own pages."""
+def _occur_elsewhere(survey: Survey, occurs: _Occurrences, page: Numbers, place: Numbers) -> Flags:
+    """Tell which cells hold what occurs elsewhere, and not at the other places of the row's pages only; never zeros."""
     rows = np.broadcast_to(survey.rows[:, None], survey.ids.shape)
     others, where = occurs.elsewhere(survey.ids, rows)
     allowed = np.where(page >= 0, place, NOWHERE)
     at_other_place = (others == 1) & (where[:, :, None] == allowed[:, None, :]).any(axis=2)
     once = survey.varied & ((others == 0) | at_other_place)
-    found: Flags = (once | (survey.ids == 0) | ~survey.known).all(axis=1)
+    found: Flags = ~(once | (survey.ids == 0) | ~survey.known)
+    return found
+
+
+def _are_bound(survey: Survey, twice: Flags, chance: Flags) -> Flags:
+    """Tell which rows satisfy both equations of the new geometry, of which one without a cell that occurs elsewhere.
+
+    Of such a row that cell is what the others say, wherever it came from. If it is Q, the sum of the others is left.
+    Zeros are not counted as others: equations are easily satisfied with them.
+
+    Args:
+        survey: the rows.
+        twice: bool (k, n): what the cell holds occurs elsewhere.
+        chance: bool (k,): a sum may vanish by chance.
+    """
+    told = survey.known & (survey.ids != 0) & ~twice
+    n_data = survey.ids.shape[1] - 2
+    is_q = (twice & (survey.new_page == PARITY - 1)).any(axis=1)
+    found: Flags = survey.holds_new & (survey.n_new > 1) & (told.sum(axis=1) > n_data) & ~(is_q & chance)
     return found
 
 

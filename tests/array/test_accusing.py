@@ -17,7 +17,7 @@ from raidfs.array.description import State
 from raidfs.array.enough import is_enough
 from raidfs.array.shape import shape_of
 from raidfs.superblock.claim import FAULTY, SPARE
-from tests.support.claims import claimed
+from tests.support.claims import GROWTH, claimed
 
 MIRROR: dict[str, Any] = {"level": 1, "layout": 0, "chunk_size": 0, "raid_disks": 2}
 
@@ -106,6 +106,17 @@ def test_a_raid5_whose_sides_shared_too_few_members_ran_apart() -> None:
     one = [claimed(n, device_roles=(0, 1, 2, FAULTY)) for n in (0, 1, 2)]
     other = claimed(3, events=30, device_roles=(FAULTY, 1, 2, 3))
     assert any("ran on without" in finding.message for finding in verdict_of([*one, other]).findings)
+
+
+def test_who_left_before_the_array_grew_did_not_run_on() -> None:
+    """Role 4 came later; that nobody had it when the member left says nothing."""
+    ten: dict[str, Any] = {"level": 10, "layout": 0x102}
+    growing = replace(GROWTH, delta_disks=2, new_level=10, new_layout=0x102)
+    now = [
+        claimed(n, raid_disks=6, device_roles=(0, SPARE, 2, 3, 4, 1), reshape=growing, **ten) for n in (0, 2, 3, 4, 5)
+    ]
+    left = claimed(1, events=17, device_roles=(0, 1, 2, 3), **ten)
+    assert not any("ran on without" in finding.message for finding in verdict_of([*now, left]).findings)
 
 
 def test_one_against_three() -> None:

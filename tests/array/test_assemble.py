@@ -435,7 +435,8 @@ def test_an_array_that_was_created_over_another_one_may_be_all_wrong() -> None:
     assert not told(events=0, level=0)
 
 
-RAID10_MOVES = replace(GROWTH, delta_disks=0, new_level=10, new_layout=0x10201, new_chunk_size=PLAIN.chunk_size)
+OFFSET_COPIES = 0x10201
+RAID10_MOVES = replace(GROWTH, delta_disks=0, new_level=10, new_layout=OFFSET_COPIES, new_chunk_size=PLAIN.chunk_size)
 
 
 def test_a_raid10_that_lost_a_member_while_it_was_reshaped_is_not_sure() -> None:
@@ -445,7 +446,8 @@ def test_a_raid10_that_lost_a_member_while_it_was_reshaped_is_not_sure() -> None
     assert "role 1" in assemble(left).description.withheld
     whole = members(4, reshape=RAID10_MOVES, level=10, layout=0x102)
     assert not assemble(whole).description.withheld
-    over = [each for each in members(4, last_reshape=RAID10_MOVES, **changes) if each.claim.device_number != 1]
-    assembly = assemble(over)
+    grown = replace(RAID10_MOVES, delta_disks=1)
+    over = members(4, last_reshape=grown, **(changes | {"layout": OFFSET_COPIES}))
+    assembly = assemble([each for each in over if each.claim.device_number != 1])
     assert not assembly.description.withheld
     assert any("role 1 has failed, and the array was reshaped once" in each.message for each in assembly.findings)

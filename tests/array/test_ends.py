@@ -217,16 +217,48 @@ def test_nonsense_in_older_superblocks_tells_nothing() -> None:
     assert history(assemble(damaged)) == []
 
 
-def test_a_raid10_that_lost_members_while_it_was_reshaped_is_withheld() -> None:
-    """Linux moves it wrongly after that."""
-    ten: dict[str, Any] = {"level": 10, "layout": 0x102}
-    now, then = replace(FURTHER, new_level=10, new_layout=0x102), replace(GROWTH, new_level=10, new_layout=0x102)
-    fresh = members(3, reshape=now, **ten)
-    left = claimed(3, events=20, reshape=then, **ten)
-    assert f"left at position {then.position} of the reshape" in assemble([*fresh, left]).description.withheld
-    ended = members(3, **ten)
-    assert "left at position" in assemble([*ended, left]).description.withheld
-    again = members(3, **(ten | {"layout": 0x10201}))
+NEAR, OFFSET = 0x102, 0x10201
+
+
+def ten(position: ReshapeClaim, **changes: Any) -> ReshapeClaim:
+    return replace(position, **{"delta_disks": 0, "new_level": 10, "new_layout": NEAR, **changes})
+
+
+def test_a_raid10_that_lost_members_while_it_got_offset_copies_is_withheld() -> None:
+    """Linux moves it wrongly after that, and what members that left know may be better."""
+    shape: dict[str, Any] = {"level": 10, "layout": NEAR}
+    now, then = ten(FURTHER, new_layout=OFFSET), ten(GROWTH, new_layout=OFFSET)
+    fresh = members(3, reshape=now, **shape)
+    left = claimed(3, events=20, reshape=then, **shape)
+    for found in ([*fresh, left], [*members(3, **(shape | {"layout": OFFSET})), left]):
+        assembly = assemble(found)
+        withheld = (assembly.rival or assembly.description).withheld
+        assert f"left at position {then.position} of the reshape" in withheld
+        assert assembly.description.dispute or assembly.description.withheld
+    again = members(3, **shape)
     assert assemble([*again, left]).description.withheld == ""
-    without = claimed(3, events=20, **ten)
+    without = claimed(3, events=20, **shape)
     assert assemble([*fresh, without]).description.withheld == ""
+
+
+@pytest.mark.parametrize(
+    ("layout", "changes"),
+    [
+        (NEAR, {"delta_disks": 1}),
+        (NEAR, {"new_chunk_size": 2 * 65536}),
+        (OFFSET, {}),
+        (OFFSET, {"new_layout": OFFSET, "delta_disks": 1}),
+    ],
+)
+def test_a_raid10_that_lost_a_member_in_another_reshape_is_what_it_is(layout: int, changes: dict[str, Any]) -> None:
+    """More members, other chunks and near copies in place of offset ones: Linux goes on rightly without the member."""
+    shape: dict[str, Any] = {"level": 10, "layout": layout, "device_roles": (0, 1, 2, -2)}
+    now, then = ten(FURTHER, **changes), ten(GROWTH, **changes)
+    left = claimed(3, events=20, reshape=then, **(shape | {"device_roles": (0, 1, 2, 3)}))
+    fresh = members(3, reshape=now, **shape)
+    for found in (fresh, [*fresh, left]):
+        assembly = assemble(found)
+        assert assembly.description.withheld == ""
+        assert not any("wrongly" in each.message for each in assembly.findings)
+    ended = members(3, last_reshape=now, **(shape | {"layout": now.new_layout, "chunk_size": now.new_chunk_size}))
+    assert assemble([*ended, left]).description.withheld == ""

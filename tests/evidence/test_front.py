@@ -12,6 +12,7 @@ from raidfs.cli import main
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
 from raidfs.engine.health import Policy
+from raidfs.erasure.gf256 import inverse, multiply
 from raidfs.evidence.front import find_front
 from raidfs.extents import Extents
 from tests.oracle.layouts import Geometry
@@ -133,3 +134,42 @@ def test_a_front_far_away_is_found_without_reading_all_rows_before_it() -> None:
     first = 4 * MIB - 32 * PAGE
     for image in images.values():
         assert image.asked.clip(first + 100 * PAGE, first + 3000 * PAGE).total < 1000 * PAGE
+
+
+@pytest.mark.parametrize("common", ["P", "data", "Q"])
+def test_a_row_with_one_cell_that_occurs_elsewhere_is_what_two_equations_say(common: str) -> None:
+    """What lies in many rows alike is bound by the others, in place, while a second parity begins to rotate.
+
+    Not so where it is Q, and the pages are alike: their sum alone could be what it is by chance.
+    """
+    generator, n_rows, written = random.Random(8), 1024, 600
+    mask = generator.randbytes(PAGE)
+    content, before, after = bytearray(), Geometry(6, 18, 4, 32 * K), Geometry(6, 2, 4, 32 * K)
+    for number in range(2 * n_rows):
+        stripe, inside = divmod(number, 16)
+        if inside < 8:
+            content += mask if common == "data" else generator.randbytes(PAGE)
+            continue
+        twin = content[(16 * stripe + inside - 8) * PAGE :][:PAGE]
+        content += {
+            "P": bytes(a ^ b for a, b in zip(twin, mask, strict=True)),
+            "Q": bytes(multiply(a, inverse(2)) ^ b for a, b in zip(twin, mask, strict=True)),
+            "data": generator.randbytes(PAGE),
+        }[common]
+    array = write_array(
+        before,
+        n_rows * PAGE,
+        after=after,
+        position=0,
+        progress=2 * written * PAGE,
+        data_offset=4 * MIB,
+        new_data_offset=4 * MIB,
+        data=bytes(content),
+    )
+    images = {role: BadSectors(bytes(each.image)) for role, each in array.roles.items()}
+    reshape = find_front(describe(array), images).reshape
+    assert reshape is not None
+    assert reshape.front is not None
+    assert not reshape.front.written.clip(written * PAGE, n_rows * PAGE)
+    n_proven = reshape.front.written.clip((written - 256) * PAGE, written * PAGE).total // PAGE
+    assert n_proven > (0 if common == "Q" else 128)
