@@ -15,7 +15,7 @@ from raidfs.superblock.crc32c import crc32c
 
 _OFFSET = 1024
 _MAGIC = 0xEF53
-_BIGALLOC, _METADATA_CSUM, _SPARSE = 0x200, 0x400, 0x1
+_BIGALLOC, _METADATA_CSUM, _GDT_CSUM, _SPARSE = 0x200, 0x400, 0x10, 0x1
 _FILETYPE, _META_BG, _64BIT, _CSUM_SEED, _LARGE_DIR = 0x2, 0x10, 0x80, 0x2000, 0x4000
 _UNREADABLE = {0x1: "it is compressed", 0x8: "it is a journal, not a file system"}
 
@@ -32,6 +32,7 @@ class Super:
         first_meta_group: block of descriptors from which on they lie in their groups.
         backups: the two groups with backups under `sparse_super2`.
         seed: of metadata checksums; None: there are none.
+        uuid: of the file system: the older checksums of descriptors begin with it.
         usage: how full it is.
     """
 
@@ -49,6 +50,7 @@ class Super:
     first_meta_group: int
     backups: tuple[int, int]
     seed: int | None
+    uuid: bytes
     usage: Usage
 
     @property
@@ -169,12 +171,15 @@ def parse_super(raw: bytes) -> Super:
         first_meta_group=u32(0x104) if incompat & _META_BG else 1 << 62,
         backups=(u32(0x24C), u32(0x250)),
         seed=seed,
+        uuid=raw[0x68:0x78],
         usage=Usage(block_size, n_blocks, free, u32(0), u32(0x10)),
     )
 
 
 def inode_table(device: Device, told: Super, group: int) -> int:
-    """Return the first block of a group's table of inodes; of a descriptor that is lost a backup is read.
+    """Return the first block of a group's table of inodes; of a descriptor that is lost or damaged a backup is read.
+
+    Where inodes have checksums, which cover their numbers, a descriptor whose own is wrong is better than none.
 
     Raises:
         Unreadable: the descriptor and all its backups are lost, or make no sense.
@@ -182,6 +187,7 @@ def inode_table(device: Device, told: Super, group: int) -> int:
     per_block = told.block_size // told.descriptor_size
     number, at = group // per_block, group % per_block * told.descriptor_size
     why: Unreadable | None = None
+    doubtful: int | None = None
     for block in _descriptor_blocks(told, number, per_block):
         try:
             raw = device.read(block * told.block_size + at, told.descriptor_size)
@@ -191,10 +197,37 @@ def inode_table(device: Device, told: Super, group: int) -> int:
         table: int = struct.unpack_from("<I", raw, 8)[0]
         if told.descriptor_size >= 64:
             table |= struct.unpack_from("<I", raw, 0x28)[0] << 32
-        if told.first_block < table < told.n_blocks:
+        if not told.first_block < table < told.n_blocks:
+            why = why or Damaged(f"the descriptor of block group {group} makes no sense")
+        elif _is_intact(told, group, raw):
             return table
-        why = why or Damaged(f"the descriptor of block group {group} makes no sense")
+        else:
+            why = why or Damaged(f"the checksum of the descriptor of block group {group} is wrong")
+            doubtful = table if doubtful is None else doubtful
+    if doubtful is not None and told.seed is not None:
+        return doubtful
     raise why or Damaged(f"there is no block group {group}")
+
+
+def _is_intact(told: Super, group: int, raw: bytes) -> bool:
+    """Tell whether a descriptor has the checksum that it should have, if any (`super.c: ext4_group_desc_csum`)."""
+    written: int = struct.unpack_from("<H", raw, 0x1E)[0]
+    number = struct.pack("<I", group)
+    if told.seed is not None:
+        return crc32c(told.seed, number + raw[:0x1E] + bytes(2) + raw[0x20:]) & 0xFFFF == written
+    if told.ro_compat & _GDT_CSUM:
+        return _crc16(told.uuid + number + raw[:0x1E] + raw[0x20:]) == written
+    return True
+
+
+def _crc16(data: bytes) -> int:
+    """Return the checksum of `lib/crc16.c` that begins with all bits set."""
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return value
 
 
 def _descriptor_blocks(told: Super, number: int, per_block: int) -> Iterator[int]:

@@ -256,3 +256,35 @@ def test_an_extent_of_btrfs_that_decodes_to_too_little_is_damaged_and_no_zeros()
     assert _whole(b"12345", 5) == b"12345"
     with pytest.raises(Damaged, match="holds 4 bytes and should hold 5"):
         _whole(b"1234", 5)
+
+
+@pytest.mark.parametrize("features", ["^metadata_csum,uninit_bg", "^metadata_csum,uninit_bg,^64bit", "metadata_csum"])
+def test_a_damaged_descriptor_of_ext_gives_way_to_its_backup(features: str, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(40):
+        (tmp_path / "tree" / f"file-{number}").write_bytes(b"%d" % number)
+    options = ("-b", "1024", "-O", features, "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 20 * MIB, "mkfs.ext4", "-q", *options)
+
+    def told(device: ImageDevice) -> dict[bytes, bytes | None]:
+        reader = open_reader("ext4", device)
+        names = reader.names(reader.root).entries
+        return {each.name: contents_of(reader, device, each.inode) for each in names if each.name != b"lost+found"}
+
+    device = ImageDevice(image)
+    expected = told(device)
+    assert expected[b"file-7"] == b"7"
+    for mask in (1, 4, 128):
+        device.changed = {2048 + 8: mask}  # where the table of inodes of the first group lies
+        assert told(device) == expected
+    if "uninit_bg" in features:
+        narrow = "^64bit" in features
+        device.changed |= {8194 * 1024 + 0x1E: 1, 8194 * 1024 + (32 if narrow else 64) + 0x1E: 1}
+        with pytest.raises(Damaged, match="checksum of the descriptor of block group 0 is wrong"):
+            told(device)
+
+
+def contents_of(reader: Reader, device: ImageDevice, inode: int) -> bytes:
+    """Return the bytes of a small file."""
+    (run,) = reader.contents(inode).runs
+    return device.read(run.place, reader.attributes(inode).size)
