@@ -66,6 +66,13 @@ class FileSystem:
         return f"{self.contents.kind} file system; {self.journal.summary}"
 
     @property
+    def is_behind(self) -> bool:
+        """Whether what was written last may be missing: a journal or log should have been replayed, and was not."""
+        if self.journal is None:
+            return self.contents.kind in (*_WITH_JOURNAL, *_WITH_LOG) and bool(self.contents.dirty)
+        return self.journal.state in (State.EXTERNAL, State.UNUSABLE) or not self.journal.is_sure
+
+    @property
     def has_dirty_log(self) -> bool:
         """Whether it has a log that only the kernel replays, and should."""
         return self.contents.kind in _WITH_LOG and bool(self.contents.dirty)

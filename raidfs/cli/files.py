@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from raidfs.cli.contents import Contents, FileSystem, contents_of, worth_in
+from raidfs.cli.contents import Contents, FileSystem, How, contents_of_each
 from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of
-from raidfs.cli.session import open_array
-from raidfs.errors import Unreadable
+from raidfs.cli.session import ANOTHER, open_array, open_every_array
+from raidfs.cli.showing import folder_names
+from raidfs.errors import Unreadable, UsageError
 from raidfs.extents import Extents
 from raidfs.report.files import Line, Tally, as_json, lines_of
 from raidfs.report.text import sentence
@@ -27,6 +28,7 @@ CANNOT = 1
 
 @click.command(short_help="Say which files are whole, and what of the others is lost.")
 @members_argument
+@click.option("--all", "every", is_flag=True, help="Of every array that the members hold, as in `mount --all`.")
 @key_options
 @click.option("--lost-only", is_flag=True, help="List only what has losses.")
 @click.option("--no-replay", is_flag=True, help="Look at file systems as they lie there, without replaying journals.")
@@ -34,6 +36,7 @@ CANNOT = 1
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells whether every file is whole.")
 def files(
     members: tuple[str, ...],
+    every: bool,
     ask: bool,
     key_file: str | None,
     lost_only: bool,
@@ -46,27 +49,42 @@ def files(
 
     Files are not read: where their bytes lie tells what of them is lost. What is listed is what fails in a mount.
     """
-    keys = key_of(ask, key_file)
+    if every and shared["uuid"]:
+        raise UsageError("--all lists the files of every array, and --uuid names one: give one of the two")
+    how = How(lambda _source, _extents: "", not no_replay, key_of(ask, key_file))
     with ExitStack() as stack:
-        array = stack.enter_context(open_array(expand_folders(members, shared["patience"]), options_of(shared)))
-        found = contents_of(array.source, worth_in(array, array.source), replay_journals=not no_replay, key_of=keys)
-        stack.callback(found.close)
-        tallies = [tally_of(each, keep=not lost_only and not quiet) for each in found.file_systems]
+        paths, options = expand_folders(members, shared["patience"]), options_of(shared)
+        if every:
+            arrays = stack.enter_context(open_every_array(paths, options))
+        else:
+            arrays = [stack.enter_context(open_array(paths, options))]
+        names = folder_names([array.description for array in arrays]) if every else [""]
+        called = [f"array {name}".strip() for name in names]
+        found = contents_of_each([(each, array.source) for each, array in zip(called, arrays, strict=True)], how)
+        for each in found:
+            stack.callback(each.close)
+        tallies = [
+            tally_of("/".join(filter(None, (name, system.name))), system, keep=not lost_only and not quiet)
+            for name, each in zip(names, found, strict=True)
+            for system in each.file_systems
+        ]
+        also = [text for name, each in zip(called, found, strict=True) for text in _also(name, each)]
+        also += [sentence(finding) for finding in arrays[0].findings if finding.subject == ANOTHER]
         if as_data:
-            click.echo(as_json(tallies), nl=False)
+            click.echo(as_json(tallies, also), nl=False)
         elif not quiet:
-            for text in (*lines_of(tallies), *_also(found)):
+            for text in (*lines_of(tallies), *also):
                 click.echo(text)
     if not tallies:
         return CANNOT
-    return DAMAGE if any(tally.affected for tally in tallies) else 0
+    return DAMAGE if any(tally.affected or tally.is_behind for tally in tallies) else 0
 
 
-def tally_of(system: FileSystem, *, keep: bool) -> Tally:
-    """Walk a file system; `keep`: also what is whole."""
-    tally = Tally(system.name, system.meaning)
+def tally_of(folder: str, system: FileSystem, *, keep: bool) -> Tally:
+    """Walk a file system that is shown in a folder; `keep`: also what is whole."""
+    tally = Tally(folder, system.meaning, system.is_behind)
     for each in visit(system.tree):
-        tally.add(_line(system.name, each), keep=keep)
+        tally.add(_line(folder, each), keep=keep)
     try:
         usage = system.tree.usage()
         tally.used = usage.inodes - usage.free_inodes if usage.free_inodes else None
@@ -86,12 +104,14 @@ def _line(folder: str, each: Visited) -> Line:
         Extents() if is_directory else each.failing,
         each.lost.total if is_directory else 0,
         each.why,
+        each.attributes,
     )
 
 
-def _also(found: Contents) -> Iterator[str]:
+def _also(name: str, found: Contents) -> Iterator[str]:
     """Yield what else is to be told."""
     if not found.file_systems:
-        yield f"There is no file system that raidfs can read: {found.whole.meaning}."
+        where = f" on {name}" if name != "array" else ""
+        yield f"There is no file system that raidfs can read{where}: {found.whole.meaning}."
     for finding in found.findings:
         yield sentence(finding)

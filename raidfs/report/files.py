@@ -27,6 +27,7 @@ class Line:
         failing: the same in whole pages, which is what fails in the mount.
         lost_names: bytes of a directory that cannot be read.
         why: why nothing of it can be had, or ''.
+        attributes: why its extended attributes cannot be had, or ''.
     """
 
     path: bytes
@@ -36,6 +37,7 @@ class Line:
     failing: Extents
     lost_names: int
     why: str
+    attributes: str = ""
 
     @property
     def is_file(self) -> bool:
@@ -45,7 +47,7 @@ class Line:
     @property
     def is_whole(self) -> bool:
         """Whether all of it can be had."""
-        return not (self.lost or self.lost_names or self.why)
+        return not (self.lost or self.lost_names or self.why or self.attributes)
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Tally:
     Attributes:
         name: of its folder in `files/`, or ''.
         meaning: what it is, one sentence.
+        is_behind: a journal or log should have been replayed, and was not: what was written last may be missing.
         n_files, n_whole: regular files.
         affected: everything that is not whole.
         whole: everything else, where that is wanted.
@@ -64,6 +67,7 @@ class Tally:
 
     name: str
     meaning: str
+    is_behind: bool = False
     n_files: int = 0
     n_whole: int = 0
     affected: list[Line] = field(default_factory=list)
@@ -110,6 +114,8 @@ def lines_of(tallies: Sequence[Tally]) -> Iterator[str]:
         n_bad = tally.n_files - tally.n_whole
         losses = f", {n_bad:,} with losses" if n_bad else ""
         yield f"{name}{tally.n_files:,} files: {tally.n_whole:,} whole{losses} ({tally.meaning})"
+        if tally.is_behind:
+            yield f"{name}{_BEHIND}"
         others = [line for line in tally.affected if not line.is_file]
         if others:
             yield f"{name}{len(others):,} directories or other entries with losses"
@@ -123,19 +129,28 @@ def lines_of(tallies: Sequence[Tally]) -> Iterator[str]:
             yield f"whole  {format_size(line.size):>12}  {escape(line.path) or '.'}"
 
 
+_BEHIND = (
+    "what was written last may be missing or old here, for that was not replayed; let the kernel do it: "
+    "raidfs mount -o overlay=FILE, then mount the image of the file system"
+)
+
+
 def _affected(line: Line) -> str:
     path = escape(line.path) or "."
     if line.why:
         return f"lost   {path}: {line.why}"
     if line.lost_names:
         return f"lost   {path}/: {format_size(line.lost_names)} of the directory are lost, names in it may be missing"
+    if not line.lost:
+        return f"lost   {path}: its extended attributes cannot be read ({line.attributes}); all else of it can"
     ranges = ", ".join(f"{start}-{stop}" for start, stop in islice(line.lost, _MOST_RANGES))
     more = f" and {len(line.lost) - _MOST_RANGES:,} more ranges" if len(line.lost) > _MOST_RANGES else ""
-    return f"lost   {path}: {format_size(line.lost.total)} of {format_size(line.size)}, bytes {ranges}{more}"
+    also = ", and its extended attributes" if line.attributes else ""
+    return f"lost   {path}: {format_size(line.lost.total)} of {format_size(line.size)}, bytes {ranges}{more}{also}"
 
 
-def as_json(tallies: Sequence[Tally]) -> str:
-    """Return the report as one JSON document, ending in a newline."""
+def as_json(tallies: Sequence[Tally], also: Sequence[str] = ()) -> str:
+    """Return the report as one JSON document, ending in a newline; `also`: what else is to be told."""
     data = {
         "schema_version": SCHEMA_VERSION,
         "files": sum(tally.n_files for tally in tallies),
@@ -148,10 +163,12 @@ def as_json(tallies: Sequence[Tally]) -> str:
                 "files": tally.n_files,
                 "whole": tally.n_whole,
                 "hidden": tally.hidden,
+                "behind": tally.is_behind,
                 "entries": [_entry(line) for line in (*tally.affected, *tally.whole)],
             }
             for tally in tallies
         ],
+        "findings": [*also],
     }
     return json.dumps(data, indent=2) + "\n"
 
@@ -166,6 +183,7 @@ def _entry(line: Line) -> dict[str, Any]:
         "failing": [list(each) for each in line.failing],
         "lost_names": line.lost_names,
         "why": line.why or None,
+        "attributes": line.attributes or None,
     }
 
 

@@ -236,7 +236,15 @@ class FileTree:
         return source.known_losses(0, source.size)
 
     def health(self, inode: int) -> tuple[str, int]:
-        """Return the worst health of the bytes of a file or directory, and how many are withheld."""
+        """Return the worst health of a file or directory, with its extended attributes, and how many bytes are lost."""
+        word, lost = self._health_of_bytes(inode)
+        try:
+            self.xattrs(inode)
+        except Unreadable:
+            word = "lost"
+        return word, lost
+
+    def _health_of_bytes(self, inode: int) -> tuple[str, int]:
         told = self.attributes(inode)
         if stat.S_ISDIR(told.mode):
             lost = self._remote.page(inode, 0, 0).lost

@@ -25,6 +25,7 @@ class Visited:
         size: [bytes].
         lost: what of its bytes is not served; of a directory, how much of it cannot be read, as a range from 0.
         why: why the whole of it cannot be had, or '': then `lost` says nothing.
+        attributes: why its extended attributes cannot be had, which fails a copy that asks for them, or ''.
     """
 
     path: bytes
@@ -32,6 +33,7 @@ class Visited:
     size: int
     lost: Extents = Extents()
     why: str = ""
+    attributes: str = ""
 
     @property
     def is_file(self) -> bool:
@@ -41,7 +43,7 @@ class Visited:
     @property
     def is_whole(self) -> bool:
         """Whether all of it can be had."""
-        return not self.lost and not self.why
+        return not (self.lost or self.why or self.attributes)
 
     @property
     def failing(self) -> Extents:
@@ -90,7 +92,7 @@ def _directory(tree: FileTree, path: bytes, inode: int, below: list[tuple[bytes,
     except Unreadable as error:
         yield Visited(path, stat.S_IFDIR, 0, why=str(error))
         return
-    yield Visited(path, stat.S_IFDIR, 0, Extents.span(0, lost))
+    yield Visited(path, stat.S_IFDIR, 0, Extents.span(0, lost), attributes=_no_attributes(tree, inode))
 
 
 def _entry(tree: FileTree, path: bytes, name: Name, record: Record | None) -> Visited:
@@ -102,6 +104,16 @@ def _entry(tree: FileTree, path: bytes, name: Name, record: Record | None) -> Vi
         if stat.S_ISLNK(told.mode):
             tree.target(name.inode)
         lost = tree.losses(name.inode) if stat.S_ISREG(told.mode) else Extents()
-        return Visited(path, told.mode, told.size, lost)
+        attributes = _no_attributes(tree, name.inode) if record.xattrs is None else ""
+        return Visited(path, told.mode, told.size, lost, attributes=attributes)
     except Unreadable as error:
         return Visited(path, name.type, 0, why=str(error))
+
+
+def _no_attributes(tree: FileTree, inode: int) -> str:
+    """Say why extended attributes, ACLs among them, cannot be had, or ''."""
+    try:
+        tree.xattrs(inode)
+    except Unreadable as error:
+        return str(error)
+    return ""

@@ -162,7 +162,8 @@ def _placed(text: Text, name: str, physical: Sequence[_Physical], findings: list
         if device is None:
             what = f"physical volume {local} ({each.text('id')}, last seen as {each.text('device') or '?'})"
             group.absent[local] = what
-            _warn(findings, name, f"volume group {name}: {what} is missing; what lies on it is lost")
+            hint = "if it lies on another array of these members, --all finds it"
+            _warn(findings, name, f"volume group {name}: {what} is missing; what lies on it is lost ({hint})")
         group.sources[local] = MISSING if device is None else device.source
     return group
 

@@ -243,6 +243,54 @@ def test_names_are_escaped_and_what_is_lost_is_named(tmp_path: Path, capsys: pyt
     assert "\x1b" not in printed
 
 
+def test_lost_attributes_are_told_before_a_copy_fails_for_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two files and a directory whose attributes lie in blocks of their own: what a copy with `-a` asks for."""
+    tree, value = tmp_path / "tree", b"attributes " * 250
+    (tree / "folder").mkdir(parents=True)
+    for name in ("whole", "marked"):
+        (tree / name).write_bytes(b"x" * 9000)
+    for name in ("marked", "folder"):
+        os.setxattr(tree / name, "user.long", name.encode() + value)
+    image = make(tmp_path / "image", 8 << 20, "mkfs.ext4", "-q", "-b", "4096", "-d", str(tree))
+    members = mirrored(image, tmp_path)
+    content = image.read_bytes()
+    places = [content.index(name + value) + DATA_OFFSET for name in (b"marked", b"folder")]
+    options = []
+    for member in members:
+        lost = Extents((place // 4096 * 4096, place // 4096 * 4096 + 4096) for place in places)
+        write_map(tmp_path / f"{member.name}.map", member.stat().st_size, lost)
+        options += ["--mapfile", f"{member}={tmp_path / member.name}.map"]
+    code, said = examined(capsys, *options, *members)
+    assert code == 4
+    (system,) = said["file_systems"]
+    told = {entry["path"]: entry for entry in system["entries"]}
+    assert {path for path, entry in told.items() if entry["attributes"]} == {"marked", "folder"}
+    assert not any(entry["lost"] or entry["why"] for entry in told.values())
+    assert (said["files"], said["whole"]) == (2, 1)
+    assert main(["files", *options, *map(str, members)]) == 4
+    assert "lost   marked: its extended attributes cannot be read (" in capsys.readouterr().out
+    maps = tuple(options[1::2])
+    with open_array([str(path) for path in members], Options(mapfiles=maps)) as array:
+        found = contents_of(array.source, worth_in(array, array.source))
+        tree_there = found.file_systems[0].tree
+        words = {path: tree_there.health(inode) for path, inode in everything(tree_there, tree_there.root, "")}
+        found.close()
+    assert {words[path][0] for path in ("marked", "folder")} == {"lost"}
+    assert words["whole"] == ("good", 0)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("case", cases_here("j-r5-3to4-12-64k-live"), ids=lambda case: case.name)
+def test_a_journal_that_is_not_replayed_is_no_whole_file_system(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    members = case.members()
+    for words, behind in (([], False), (["--no-replay"], True)):
+        code, said = examined(capsys, *words, *members)
+        assert [system["behind"] for system in said["file_systems"]] == [behind]
+        assert code == (4 if behind else 0)
+
+
 def test_without_a_file_system_there_is_nothing_to_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = tmp_path / "image"
     image.write_bytes(bytes(4 << 20))

@@ -21,6 +21,7 @@ from tests.cli.mounting import mounted
 from tests.oracle.superblock import Superblock, build_v1
 from tests.support.cli import raidfs
 from tests.support.disks import Slice, gpt_disk
+from tests.support.filesystems import make
 from tests.support.golden import fingerprints
 from tests.support.lvm_writer import EXTENT, group, logical, physical, segment
 from tests.support.nowait import answers_at_once
@@ -194,3 +195,33 @@ def test_a_volume_group_over_several_arrays_is_joined(tmp_path: Path) -> None:
         usage = os.statvfs(mount.path)
         arrays = sum(path.stat().st_size for path in mount.path.glob("arrays/*/array.img"))
         assert usage.f_blocks * usage.f_frsize == arrays  # volumes are parts of them
+
+
+def test_the_files_of_every_array_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file system on a volume that lies on two arrays; by one of them alone, its other half is said to be missing."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"content" * 1000)
+    image = make(tmp_path / "image", 2 * EXTENT, "mkfs.ext4", "-q", "-O", "^has_journal", "-d", str(tmp_path / "tree"))
+    content, uuids = image.read_bytes(), ["A" * 32, "B" * 32]
+    volume = logical("data", segment(0, 1, "striped", ("pv0", 1)), segment(1, 1, "striped", ("pv1", 1)))
+    told = group("vg", uuids, volume)
+    members: list[str] = []
+    for number, uuid in enumerate(uuids):
+        held = bytearray(physical(uuid, told)[: 128 << 10].ljust(4 << 20, b"\0"))
+        start = (128 << 10) + EXTENT
+        held[start : start + EXTENT] = content[number * EXTENT : (number + 1) * EXTENT]
+        members += map(str, raid5(tmp_path / f"array{number}", number, bytes(held))[1])
+    assert main(["files", "--all", *members]) == 0
+    said = capsys.readouterr().out
+    assert "1 files: 1 whole" in said
+    assert "vg-data/file" in said
+    uuid = json.loads(examined_as_json(capsys, members[:3]))["array"]["uuid"]
+    main(["files", "--uuid", uuid, *members])
+    assert "if it lies on another array of these members, --all finds it" in capsys.readouterr().out
+    assert main(["files", "--all", "--uuid", uuid, *members]) == 2
+    assert "--all lists the files of every array" in capsys.readouterr().err
+
+
+def examined_as_json(capsys: pytest.CaptureFixture[str], members: list[str]) -> str:
+    assert main(["examine", "--json", *members]) == 0
+    return capsys.readouterr().out
