@@ -103,7 +103,7 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
         assembly = decided_by_data(assembly, opened.members, options.patience)
     assembly = settled(assembly, opened.members, options.patience)
     if assembly.reference is not None:  # else the user said where data begin
-        assembly = with_offsets_tested(assembly, opened.members, options.patience)
+        assembly = with_offsets_tested(assembly, opened.members, _starts_by_end(opened), options.patience)
     if not front_given:
         assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
     compared = with_positions_compared(assembly.description, opened.members, options.patience)
@@ -120,6 +120,16 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     findings = (*assembly.findings, *told, *different, *left, *replayed.findings)
     assembly = replace(assembly, description=replayed.description, findings=findings)
     return Decided(assembly, opened, options, replayed, description)
+
+
+def _starts_by_end(opened: Opened) -> dict[str, int]:
+    """Return where data begin if they end with the image, as mdadm has it, by path [member bytes]."""
+    claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
+    return {
+        path: opened.members[path].size - claim.data_size
+        for path, claim in claims.items()
+        if claim.data_size is not None and claim.metadata != "1.0"  # whose superblock lies behind the data
+    }
 
 
 def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
