@@ -112,12 +112,12 @@ def _examined(
     others = [each for each in _trusted(description) if each.path != member.path]
     told = []
     for part in parts_of(description):
-        if is_enough(part.shape, [each.role for each in others if each.role is not None]):
+        if is_enough(part.shape, [each.role or 0 for each in others if part.is_held_by(each)]):
             starts = {part.start(each) for each in others}
             starts |= {end + part.start(member) - member.data_offset} if end is not None else set()
             starts = {start for start in starts if start >= 0}
             told.append((part, asked(description, member, part, starts, members, patience)))
-    if told:
+    if any(each.right is not None or each.is_disproved for _, each in told):
         return _by_the_others(member, told)
     right = _move_of_structures(description, member, members, patience)
     if right is not None:
@@ -127,7 +127,7 @@ def _examined(
         right = end - member.data_offset
         why = "which is unlikely: by their recorded length, which would lead to the end of its image, and as on others,"
         return _Found(_moved(member, right, right, why))
-    return _Found(is_open=True)
+    return _Found(is_open=not told)
 
 
 def _by_the_others(member: Member, told: list[tuple[Part, Told]]) -> _Found:

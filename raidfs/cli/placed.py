@@ -66,6 +66,10 @@ class Part:
         """Where it begins on a member, as that says [member bytes]."""
         return member.new_data_offset if self.side is Side.AFTER else member.data_offset
 
+    def is_held_by(self, member: Member) -> bool:
+        """Tell whether a member may hold any of it: one that a reshape fills never held the old geometry."""
+        return self.side is not Side.BEFORE or member.state is not State.RECOVERING
+
 
 def parts_of(description: ArrayDescription) -> tuple[Part, ...]:
     """Return the one part of an array, or the two of one that is reshaped."""
