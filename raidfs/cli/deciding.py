@@ -12,6 +12,7 @@ from raidfs.cli.backups import open_backup, with_backups
 from raidfs.cli.declared import Declared, open_declared
 from raidfs.cli.disputed import settled, with_positions_compared
 from raidfs.cli.duplicates import differing_duplicates
+from raidfs.cli.ended import with_end_tested
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.offsets import with_offsets_tested
@@ -103,6 +104,7 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
         assembly = with_layout(assembly, options.layout)
     elif assembly.description.alternatives:
         assembly = decided_by_data(assembly, opened.members, options.patience)
+    assembly = with_end_tested(assembly, opened.members, options.patience)
     assembly = settled(assembly, opened.members, options.patience)
     if assembly.reference is not None:  # else the user said where data begin
         assembly = with_offsets_tested(assembly, opened.members, _starts_by_end(opened), options.patience)

@@ -92,6 +92,23 @@ def overshot(description: ArrayDescription, images: Mapping[int, BlockSource]) -
     return Extents.span(cut, starts[reached] + _PAGES * PAGE if reached < len(starts) else description.size)
 
 
+def came_there(description: ArrayDescription, images: Mapping[int, BlockSource]) -> bool:
+    """Tell whether pages just behind the recorded position prove that the reshape came there.
+
+    Args:
+        description: the array.
+        images: by role, of the members that serve.
+
+    Raises:
+        SourceError: a member is gone.
+    """
+    if description.reshape is None or not _is_comparable(description):
+        return False
+    looked = _look(description, images, _starts(description))
+    n_same = len(np.unique(looked.ids[looked.is_same]))
+    return n_same >= _ENOUGH and n_same >= _TIMES * int(looked.is_other.sum())
+
+
 def _is_comparable(description: ArrayDescription) -> bool:
     """Tell whether all is in whole pages, and nothing but near or offset copies."""
     moves = [each.new_data_offset - each.data_offset for each in description.serving.values()]
