@@ -46,12 +46,13 @@ def still_reshaping(chosen: Sequence[Claimed], reference: Claimed) -> Claimed | 
 
 def who_ended(chosen: Sequence[Claimed], leader: Claimed) -> tuple[str, ...]:
     """Return the paths of those who say that the reshape of a claim has ended."""
-    return tuple(
-        each.path
+    found = [
+        each
         for each in chosen
         if each.claim.intact
         and each.claim.role >= 0
         and each.claim.reshape is None
         and each.claim.events >= leader.claim.events
         and not disagreement(leader.claim, each.claim)
-    )
+    ]
+    return tuple(each.path for each in sorted(found, key=lambda each: each.claim.device_number))

@@ -156,6 +156,9 @@ def _look(description: ArrayDescription, images: Mapping[int, BlockSource], star
     put = new.holds(roles, offsets)  # what the reshape puts in their old places, when it comes there
     ahead = (put >= reshape.position) if reshape.direction is Direction.FORWARD else (put + PAGE <= reshape.position)
     ahead &= (put >= 0) | (not reshape.after.has_parity)  # in place of no page it puts parity, or nothing
+    ends = np.zeros(max(new.start) + 1, dtype=np.int64)
+    ends[[*new.start]] = [start + new.zone.component_stop for start in new.start.values()]
+    ahead |= (roles < len(ends)) & (offsets >= ends[np.minimum(roles, len(ends) - 1)])  # it never comes there
     pages, number, put, roles, offsets = (each[ahead] for each in (pages, number, put, roles, offsets))
     ids = contents_at(held, roles, offsets)
     theirs = np.zeros_like(ids)  # behind the end of the old geometry it puts zeros, or nothing

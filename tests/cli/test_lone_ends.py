@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from tests.cli.test_accusing import assert_alike, each_order, seen, true_content
+from tests.oracle.labels import device_size
+from tests.oracle.layouts import Geometry
+from tests.oracle.writer import Simulation
 from tests.support.golden import Case, cases_here
 from tests.support.rewritten import CHUNK, DATA_OFFSET, DATA_SIZE, EVENTS, NEW_OFFSET, field_of, rewrite
 
@@ -70,3 +73,41 @@ def test_half_of_the_members_do_not_outvote_the_data(case: Case, tmp_path: Path)
     found = seen(members)
     assert np.array_equal(found.content, true_content(case))
     assert any("never moved, so it has not ended" in each for each in found.findings)
+
+
+# Those that are only not updated yet -------------------------------------------------------------------------------
+
+ENDS = {
+    "grow": (Geometry(5, 2, 3, 16384), Geometry(5, 2, 4, 16384)),
+    "two parities": (Geometry(6, 2, 4, 16384), Geometry(6, 2, 5, 16384)),
+    "layout": (Geometry(5, 2, 4, 16384), Geometry(5, 3, 4, 16384)),
+    "chunk": (Geometry(5, 2, 4, 8192), Geometry(5, 2, 4, 16384)),
+}
+ROOM = 1 << 18
+
+
+@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("who", [(1,), (0, 2)], ids=str)
+def test_members_that_do_not_know_yet_that_the_reshape_has_ended(
+    name: str, who: tuple[int, ...], tmp_path: Path
+) -> None:
+    """A few stripes before the end the last position was recorded on all of them."""
+    before, after = ENDS[name]
+    size = 64 * 16384
+    array = Simulation(
+        before, size, data_offsets=[2 * ROOM] * before.raid_disks, size_of_device=device_size(size, 2 * ROOM)
+    )
+    array.start_reshape(after, [ROOM] * after.raid_disks)
+    step, whole = 16384 * after.data_disks, array.size
+    last = whole // step * step
+    array.advance(last - 4 * step)
+    array.tear(whole // step * step)
+    members = array.save(tmp_path)
+    for number in who:
+        end(members[number])
+    found = assert_alike(each_order(members))
+    content, kept = found.content[:whole], ~found.lost[:whole]
+    assert np.array_equal(content[:last][kept[:last]], np.frombuffer(array.truth, np.uint8)[:last][kept[:last]])
+    assert np.count_nonzero(~kept[:last]) == 0
+    assert not any("has not ended" in each for each in found.findings)
+    assert found.account.doubtful == 0
