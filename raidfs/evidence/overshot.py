@@ -34,8 +34,10 @@ _NEAR = 8
 """Places next to the position at which some are looked at, before they lie ever further apart."""
 _RATIO = 1.25
 """By what the distance from the position grows, then."""
-_ENOUGH = 8
-"""Different contents at old places that are not those at the new ones, to tell."""
+_ENOUGH = 128
+"""Different contents at old places that are not those at the new ones, to tell: a user may have written some of them."""
+_PROOFS = 8
+"""Different contents that are the same at both places, to tell that the reshape came there."""
 _SEVERAL = 2
 """Members that they lie on."""
 _TIMES = 8
@@ -106,7 +108,7 @@ def came_there(description: ArrayDescription, images: Mapping[int, BlockSource])
         return False
     looked = _look(description, images, _starts(description))
     n_same = len(np.unique(looked.ids[looked.is_same]))
-    return n_same >= _ENOUGH and n_same >= _TIMES * int(looked.is_other.sum())
+    return n_same >= _PROOFS and n_same >= _TIMES * int(looked.is_other.sum())
 
 
 def _is_comparable(description: ArrayDescription) -> bool:
