@@ -35,7 +35,7 @@ _NEAR = 8
 _RATIO = 1.25
 """By what the distance from the position grows, then."""
 _ENOUGH = 128
-"""Different contents at old places that are not those at the new ones, to tell: a user may have written some of them."""
+"""Different contents of old places that are not at the new ones, to tell: users may have written some of them."""
 _PROOFS = 8
 """Different contents that are the same at both places, to tell that the reshape came there."""
 _SEVERAL = 2
