@@ -21,6 +21,7 @@ from raidfs.array.past import proven_of
 from raidfs.array.reshaping import alternatives_of, positions_of, quiet_of, shapes_of
 from raidfs.array.seats import is_current_journal, seat_members
 from raidfs.array.shape import Level, Shape
+from raidfs.array.unended import Unended, still_reshaping, who_ended
 from raidfs.array.unsynced import Intent, bitmaps_in_use, intent_of, unsynced_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
 from raidfs.extents import Extents
@@ -43,12 +44,14 @@ class Assembly:
         rival: another array that members tell: as its freshest superblocks have it, where `description` is that of an
             earlier moment (see `raidfs.array.moment`); or as those of equal events have it that contradict the
             reference (see `raidfs.array.accusing`).
+        unended: the array as members have it that still record a reshape which has ended by the reference.
     """
 
     description: ArrayDescription
     reference: Claimed | None
     findings: tuple[Finding, ...]
     rival: ArrayDescription | None = None
+    unended: Unended | None = None
 
 
 def assemble(
@@ -76,7 +79,8 @@ def assemble(
     if reference.unsupported:
         raise UnsupportedMetadata(f"{reference.path}: {reference.unsupported[0]}")
     try:
-        return _with_rival(_assembled(claimed, chosen, verdict, bitmaps), claimed, chosen, verdict, bitmaps)
+        assembly = _with_rival(_assembled(claimed, chosen, verdict, bitmaps), claimed, chosen, verdict, bitmaps)
+        return _with_unended(assembly, claimed, chosen, bitmaps)
     except (InconsistentDescription, UnsupportedMetadata) as error:
         raise type(error)(
             f"{reference.path}, superblock at {format_offset(claim.superblock_offset)}: {error}"
@@ -168,6 +172,24 @@ def _with_rival(
     ]
     description = replace(assembly.description, members=tuple(members), dispute=dispute)
     return replace(assembly, description=description, rival=replace(other, members=theirs))
+
+
+def _with_unended(
+    assembly: Assembly,
+    claimed: Sequence[Claimed],
+    chosen: Sequence[Claimed],
+    bitmaps: Sequence[tuple[str, BitmapClaim]],
+) -> Assembly:
+    """Add the array as members have it that still record its reshape, if any do."""
+    leader = None if assembly.reference is None else still_reshaping(chosen, assembly.reference)
+    if leader is None or assembly.rival is not None:
+        return assembly
+    try:
+        other = _assembled(claimed, chosen, Verdict(leader), bitmaps)
+    except (InconsistentDescription, UnsupportedMetadata):
+        return assembly
+    unended = Unended(other.description, other.findings, who_ended(chosen, leader))
+    return replace(assembly, unended=unended)
 
 
 def _refuse_size(claim: MemberClaim, component_size: int, reckoned: int | None = None) -> None:

@@ -133,8 +133,8 @@ class Reshape:
         front: what the data say of how far it really came; None: they were not asked.
         quiet: behind the position, where nothing can have been written since it was copied [array bytes].
         backup: mdadm's backup file, which is read and judged again each time; None: none was named.
-        disputed: between two positions that members of equal events record, where the old and the new geometry do not
-            hold the same: nobody knows which of them counts [array bytes].
+        disputed: between two positions, which members of equal events record, or one of which the data tell, where the
+            old and the new geometry do not hold the same: nobody knows which of them counts [array bytes].
     """
 
     before: Shape

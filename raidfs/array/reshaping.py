@@ -90,6 +90,9 @@ def offsets_of(claim: MemberClaim, first: MemberClaim, usual: int | None) -> tup
         return moved, moved, "does not know yet that the reshape has ended; its data begin where that left them"
     if told is None and first.reshape is None and _is_before_last_update(claim, first):
         return claim.data_offset, claim.data_offset, "does not know yet the shape that the reshape ended with"
+    if told is None and first.reshape is not None and _has_ended(claim, first):
+        before = claim.data_offset - (usual or 0)
+        return before, claim.data_offset, "says that the reshape has ended; its data began where the others' do"
     if told is None and first.reshape is not None:
         move = claim.data_offset + (usual or 0)
         return claim.data_offset, move, "does not know yet that the reshape has begun; its data move as the others' do"
@@ -105,6 +108,8 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
         return "" if claim.events + 1 >= first.events else "that a reshape runs"
     if _is_before_last_update(claim, first):
         return "" if claim.events + 1 >= first.events else "that a reshape has just ended"
+    if _has_ended(claim, first):
+        return ""
     for name in ("metadata", "level", "layout", "chunk_size", "raid_disks", "component_size"):
         if getattr(claim, name) != getattr(first, name):
             return f"{name} {getattr(claim, name)} instead of {getattr(first, name)}"
@@ -115,6 +120,13 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
             if getattr(claim.reshape, name) != getattr(first.reshape, name):
                 return f"{name} {getattr(claim.reshape, name)} instead of {getattr(first.reshape, name)}"
     return ""
+
+
+def _has_ended(claim: MemberClaim, first: MemberClaim) -> bool:
+    """Tell whether a fresher claim has it that the reshape of the one that counts has ended; see `unended`."""
+    if claim.reshape is not None or first.reshape is None or claim.events != first.events + 1:
+        return False
+    return _after(first) == _static(claim)
 
 
 def _has_just_begun(claim: MemberClaim) -> bool:

@@ -12,11 +12,13 @@ from raidfs.cli.backups import open_backup, with_backups
 from raidfs.cli.declared import Declared, open_declared
 from raidfs.cli.disputed import settled, with_positions_compared
 from raidfs.cli.duplicates import differing_duplicates
+from raidfs.cli.ended import with_end_tested
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.nested import Nested
 from raidfs.cli.offsets import with_offsets_tested
 from raidfs.cli.opening import MemberSource, Opened, Options, as_member
 from raidfs.cli.outrun import may_be_outrun
+from raidfs.cli.positions import with_position_tested
 from raidfs.cli.replaying import Replayed, replay_logs
 from raidfs.cli.shapes import decided_by_data, with_layout
 from raidfs.engine.health import Policy
@@ -25,6 +27,7 @@ from raidfs.evidence.belonging import NONE, Belonging, belonging
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.restarted import written_too_far
+from raidfs.finding import Finding
 from raidfs.geometry.reshape import lag_limit, likely_by_front, undecided_by_front
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
@@ -101,11 +104,13 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
         assembly = with_layout(assembly, options.layout)
     elif assembly.description.alternatives:
         assembly = decided_by_data(assembly, opened.members, options.patience)
+    assembly = with_end_tested(assembly, opened.members, options.patience)
     assembly = settled(assembly, opened.members, options.patience)
     if assembly.reference is not None:  # else the user said where data begin
-        assembly = with_offsets_tested(assembly, opened.members, options.patience)
+        assembly = with_offsets_tested(assembly, opened.members, _starts_by_end(opened), options.patience)
     if not front_given:
-        assembly = replace(assembly, description=_asked(assembly.description, opened.members, options))
+        description, said = _asked(assembly.description, opened.members, options)
+        assembly = replace(assembly, description=description, findings=(*assembly.findings, *said))
     compared = with_positions_compared(assembly.description, opened.members, options.patience)
     assembly = replace(assembly, description=compared)
     description, told = without_disproven(assembly.description, opened.members)
@@ -122,7 +127,19 @@ def _examined(assembly: Assembly, opened: Opened, options: Options, *, front_giv
     return Decided(assembly, opened, options, replayed, description)
 
 
-def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> ArrayDescription:
+def _starts_by_end(opened: Opened) -> dict[str, int]:
+    """Return where data begin if they end with the image, as mdadm has it, by path [member bytes]."""
+    claims = {path: claim_of(found) for path, found in opened.superblocks.items()}
+    return {
+        path: opened.members[path].size - claim.data_size
+        for path, claim in claims.items()
+        if claim.data_size is not None and claim.metadata != "1.0"  # whose superblock lies behind the data
+    }
+
+
+def _asked(
+    description: ArrayDescription, members: Mapping[str, MemberSource], options: Options
+) -> tuple[ArrayDescription, list[Finding]]:
     """Ask the data whether the recorded position of a reshape can be right, and how far it came beyond that."""
 
     def patient() -> dict[int, TimedSource]:
@@ -137,8 +154,9 @@ def _asked(description: ArrayDescription, members: Mapping[str, MemberSource], o
     structures = _structures(description, found, members, options)
     description = find_front(description, patient(), structures=structures) if structures else found
     with suppress(SourceError):
-        return replace(description, withheld=description.withheld or moved_twice(description, patient()))
-    return description
+        description = replace(description, withheld=description.withheld or moved_twice(description, patient()))
+        return with_position_tested(description, patient())
+    return description, []
 
 
 def _structures(

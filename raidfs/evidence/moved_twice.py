@@ -29,13 +29,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raidfs.array.description import ArrayDescription, Reshape, State
 from raidfs.array.shape import Shape
 from raidfs.block import BlockSource
 from raidfs.errors import GeometryError, InconsistentDescription
-from raidfs.evidence.cells import SECTORS, Flags, Ids, page_ids, sector_ids
+from raidfs.evidence.cells import Flags, Ids
+from raidfs.evidence.contents import contents_at
 from raidfs.evidence.moves import Side, come_from, goes_to, whole_pages
 from raidfs.evidence.window import NOTHING, PAGE, Numbers
 from raidfs.extents import Extents
@@ -47,8 +47,6 @@ _PAGES = 16
 """Neighbouring pages that are looked at together."""
 _SPREAD = 48
 """Places that are looked at all over the array."""
-_AT_ONCE = 16
-"""Requests that a member is given together: it has so long to answer each time."""
 _ENOUGH = 8
 """Different contents in the stead of others that tell."""
 _SHARE = 0.75
@@ -123,32 +121,7 @@ class _Reading:
         found = np.zeros((len(pages), max(self.old.n_copies, self.new.n_copies)), dtype=np.uint64)
         for side, here in ((self.old, ~is_new), (self.new, is_new)):
             role, offset = side.places(pages[here])
-            found[here, : role.shape[1]] = self._read(role.reshape(-1), offset.reshape(-1)).reshape(role.shape)
-        return found
-
-    def _read(self, role: Numbers, offset: Numbers) -> Ids:
-        found = np.zeros(len(role), dtype=np.uint64)
-        for each in np.unique(role).tolist():
-            image = self.images.get(each)
-            if image is None:
-                continue
-            here = np.flatnonzero((role == each) & (offset >= 0) & (offset + PAGE <= image.size))
-            here = here[np.argsort(offset[here], kind="stable")]
-            data = np.zeros((len(here), PAGE), dtype=np.uint8)
-            first = np.flatnonzero(np.diff(offset[here], prepend=-PAGE - 1) != PAGE)
-            length = np.diff(first, append=len(here)) * PAGE
-            requests = np.stack((offset[here[first]], length, first * PAGE), axis=1).astype(np.int64)
-            lost = Extents().union(
-                *(
-                    Extents(image.read_into(requests[at : at + _AT_ONCE], data.reshape(-1)))
-                    for at in range(0, len(requests), _AT_ONCE)
-                )
-            )
-            sectors: NDArray[np.uint64] = sector_ids(data).reshape(-1, SECTORS)
-            varied = (sectors != sectors[:, :1]).any(axis=1)  # else a page repeats one sector
-            for low, high in lost:
-                varied[low // PAGE : -(-high // PAGE)] = False
-            found[here] = np.where(varied, page_ids(sectors), 0)
+            found[here, : role.shape[1]] = contents_at(self.images, role, offset)
         return found
 
 

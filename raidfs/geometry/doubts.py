@@ -19,7 +19,10 @@ from raidfs.geometry.reshape import Side
 from raidfs.geometry.zone import Zone
 from raidfs.units import format_numbers
 
-_DISPUTED = "members with equal events record different positions of the reshape, between which this lies"
+_DISPUTED = (
+    "it is open whether the reshape came here: members with equal events record different positions, or the data "
+    "contradict the one that is recorded"
+)
 _OVERRUN = (
     "Linux is known to write copies over the end of the old data while it reshapes a RAID10 to an offset layout, "
     "before it moves them"

@@ -13,8 +13,14 @@ from tests.support.superblocks import changed
 
 GONE = 0xFFFE
 """Entry of the table of roles for a member that has failed."""
-EVENTS, CHUNK, DATA_OFFSET, DATA_SIZE, UPDATED, SIZE = 200, 88, 128, 136, 192, 80
-"""Where fields lie in a superblock [bytes]; u64, but for CHUNK, which is u32."""
+EVENTS, CHUNK, DATA_OFFSET, DATA_SIZE, UPDATED, SIZE, NEW_OFFSET = 200, 88, 128, 136, 192, 80, 124
+"""Where fields lie in a superblock [bytes]; u64, but for CHUNK, which is u32, and NEW_OFFSET, which is s32."""
+
+
+def field_of(image: Path, offset: int, code: str = "Q") -> int:
+    """Return a field of the superblock 1.x of an image."""
+    number: int = struct.unpack_from(f"<{code}", _found(image).raw, offset)[0]
+    return number
 
 
 def rewrite(image: Path, code: str, offset: int, value: int) -> None:

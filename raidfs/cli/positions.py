@@ -1,0 +1,73 @@
+"""Whether the reshape came as far as its superblocks say: what lies behind the recorded position is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from raidfs.array.description import ArrayDescription, Reshape
+from raidfs.block import BlockSource
+from raidfs.evidence.overshot import overshot
+from raidfs.evidence.unmoved_rows import unmoved_rows
+from raidfs.extents import Extents
+from raidfs.finding import Finding, Severity
+from raidfs.units import SECTOR, align_down, align_up, format_offset
+
+
+def with_position_tested(
+    description: ArrayDescription, images: Mapping[int, BlockSource]
+) -> tuple[ArrayDescription, list[Finding]]:
+    """Doubt what the reshape never came to by the data, though its recorded position says so.
+
+    Args:
+        description: the array.
+        images: by role, of the members that serve.
+
+    Returns:
+        The array in which this is disputed; what is to be said.
+
+    Raises:
+        SourceError: a member is gone.
+    """
+    reshape, never = description.reshape, unmoved(description, images)
+    if reshape is None or description.withheld or not never:
+        return description, []
+    low, high = int(never.array[0, 0]), int(never.array[-1, 1])
+    text = (
+        f"the recorded position of the reshape ({format_offset(reshape.position)}) lies too far by the data: between "
+        f"{format_offset(low)} and {format_offset(high)} members hold what was there before it, and not what it would "
+        "have put there; that is doubtful, unless both geometries hold the same"
+    )
+    disputed = reshape.disputed.union(never)
+    reshape = replace(reshape, disputed=disputed, quiet=reshape.quiet.difference(disputed))
+    return replace(description, reshape=reshape), [Finding(Severity.ERROR, "array", text)]
+
+
+def unmoved(description: ArrayDescription, images: Mapping[int, BlockSource]) -> Extents:
+    """Return where a reshape never came, though its recorded position says so [array bytes]; empty: nothing tells so.
+
+    Args:
+        description: the array.
+        images: by role, of the members that serve.
+
+    Raises:
+        SourceError: a member is gone.
+    """
+    reshape = description.reshape
+    if reshape is None:
+        return Extents()
+    found = overshot(description, images).union(unmoved_rows(description, images))
+    if not found:
+        return found
+    step = step_of(reshape)
+    low, high = int(found.array[0, 0]), int(found.array[-1, 1])
+    if reshape.direction.is_forward:
+        return Extents.span(align_down(low, step), high)
+    return Extents.span(low, min(align_up(high, step), description.size))
+
+
+def step_of(reshape: Reshape) -> int:
+    """Return what positions of a reshape are multiples of (`raid5.c: setup_conf`; `raid10.c`: any sector) [bytes]."""
+    if not reshape.after.has_parity:
+        return SECTOR
+    return max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
