@@ -43,23 +43,27 @@ Bytes = NDArray[np.uint8]
 Entropies = NDArray[np.float64]
 
 
-def more_mixed(cells: Bytes, parity: Numbers, other: Numbers) -> Flags:
-    """Tell in which rows one cell is the sum of the others, because another one cannot be.
+def more_mixed(cells: Bytes, one: Numbers, two: Numbers) -> tuple[Flags, Flags]:
+    """Tell in which rows one of two cells is the sum of all others, because the other one cannot be.
 
     Args:
         cells: uint8 (k, n, 4096); the cells of each row sum to zero.
-        parity: int64 (k,): the cell that is told to be the sum.
-        other: int64 (k,): the one that is it otherwise, != `parity`.
+        one: int64 (k,): a cell of each row.
+        two: int64 (k,): the other, != `one`.
+
+    Returns:
+        bool (k,) each: `one` is it, `two` is it.
     """
-    found = np.zeros(len(cells), dtype=np.bool_)
+    found = np.zeros((2, len(cells)), dtype=np.bool_)
     for first in range(0, len(cells), _AT_ONCE):
         here = np.arange(first, min(first + _AT_ONCE, len(cells)))
-        one, two = cells[here, parity[here]], cells[here, other[here]]
-        differ = here[one.any(axis=1) & two.any(axis=1)]
-        differ = differ[entropies(cells[differ, parity[differ]]) >= entropies(cells[differ, other[differ]]) + MARGIN]
-        for row in differ.tolist():
-            found[row] = _is_sum(cells[row], int(parity[row]), int(other[row]))
-    return found
+        pair = np.stack((cells[here, one[here]], cells[here, two[here]]))
+        busy = pair.any(axis=2).all(axis=0)
+        here, more = here[busy], entropies(pair[0, busy]) - entropies(pair[1, busy])
+        for number, (parity, other, margin) in enumerate(((one, two, more), (two, one, -more))):
+            for row in here[margin >= MARGIN].tolist():
+                found[number, row] = _is_sum(cells[row], int(parity[row]), int(other[row]))
+    return found[0], found[1]
 
 
 def _is_sum(cells: Bytes, parity: int, other: int) -> bool:

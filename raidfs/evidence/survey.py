@@ -194,9 +194,7 @@ class Surveyor:
         if self._window.is_level and set(self._window.old_roles) == set(range(self._window.n_roles)):
             here = np.flatnonzero(asked)
             cells = np.moveaxis(data[:, here], 0, 1)
-            by_new, by_old = is_new[here].argmax(axis=1), is_old[here].argmax(axis=1)
-            found[0, here] = more_mixed(cells, by_new, by_old)
-            found[1, here] = more_mixed(cells, by_old, by_new)
+            found[:, here] = more_mixed(cells, is_new[here].argmax(axis=1), is_old[here].argmax(axis=1))
         return found[0], found[1]
 
     def _counterparts(self, page: Numbers, cell_of: Callable[[Numbers], tuple[Numbers, Numbers]]) -> _Counterparts:
