@@ -97,6 +97,9 @@ def find_edge(votes: Votes, travel: Numbers, in_flight: int) -> Edge:
     are_written = int(votes.alone_written.sum()) >= SUPPORT
     sure_written = (votes.whole & ~votes.any_left & are_written) | complete
     sure_left = (votes.clear & ~votes.any_written) | untouched
+    if is_ordered:
+        mixed_written, mixed_left = _mixed(votes, travel, (last_written, first_left), in_flight)
+        sure_written, sure_left = sure_written | mixed_written, sure_left | mixed_left
     last, first, _ = _bounds(votes, travel, in_flight, seeming=True)
     is_clean = (last >= 0 or first is not None) and seem_disorder < 0
     is_clean = is_clean and _is_clean(votes, travel, (last, first), in_flight)
@@ -136,6 +139,21 @@ def _bounds(votes: Votes, travel: Numbers, in_flight: int, *, seeming: bool) -> 
     first = support(votes.claims_left(travel, seeming=seeming), in_flight)
     is_strong = all(each is None or each.is_strong for each in (last, first))
     return -1 if last is None else -last.at, None if first is None else first.at, is_strong
+
+
+def _mixed(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_flight: int) -> tuple[Flags, Flags]:
+    """Tell which rows are written, and which are left, by how mixed their cells are.
+
+    Only of rows near others that say so with support, and only in order: where a write landed early, or late, it is not
+    believed by that alone.
+    """
+    low, high = between
+    first_left = travel[votes.any_left].min(initial=np.iinfo(np.int64).max)
+    last_written = travel[votes.any_written].max(initial=-1)
+    written = votes.sum_whole & (travel < first_left) & (travel <= low + in_flight) & (low >= 0)
+    left = votes.sum_clear & (travel > last_written)
+    left &= np.zeros(len(travel), np.bool_) if high is None else travel >= high - in_flight
+    return written, left
 
 
 def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_flight: int) -> bool:

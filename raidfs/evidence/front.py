@@ -20,7 +20,7 @@ from raidfs.evidence.cells import Flags
 from raidfs.evidence.edge import Edge, find_edge, rows_in_flight
 from raidfs.evidence.survey import NOWHERE, Survey, Surveyor, joined
 from raidfs.evidence.unlike import heard
-from raidfs.evidence.voices import SUPPORT
+from raidfs.evidence.voices import support
 from raidfs.evidence.votes import Votes, agreed_pages, votes_of
 from raidfs.evidence.window import PAGE, Numbers, Window, window_of
 from raidfs.extents import Extents
@@ -138,11 +138,12 @@ def _begin(window: Window, surveyor: Surveyor, in_flight: int) -> int:
     it is true is seen when all rows from there on have been looked at. Rows that may be deceived need all others.
     """
     reach, total = _REACH * max(1, in_flight), window.stop - window.first
-    n = min(_PROBED, reach)
+    n = min(max(_PROBED, in_flight), reach)
 
     def is_written(start: int) -> bool:
         votes = votes_of(_survey(window, surveyor, start, n))
-        return int(votes.alone_written.sum()) >= SUPPORT and not votes.any_left.any()
+        said = support(votes.claims_written(np.arange(len(votes.whole)), seeming=False), n)
+        return said is not None and not votes.any_left.any()
 
     low, high = 0, reach
     while high + n <= total and is_written(high):
@@ -273,7 +274,18 @@ def _guess(window: Window, survey: Survey, edge: Edge) -> int:
 def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[Proof, ...]:
     """Say what speaks for the front."""
     travel = window.travel(survey.rows)
-    told = (
+    found = []
+    for which, what, says in _told(votes):
+        if which.any():
+            order = np.argsort(travel[which])
+            rows = survey.rows[which][order]
+            found.append(Proof(what, says, len(rows), int(rows[0]) * PAGE, int(rows[-1]) * PAGE))
+    return tuple(found)
+
+
+def _told(votes: Votes) -> tuple[tuple[Flags, str, str], ...]:
+    """Return what is said, of which rows, and what follows."""
+    return (
         (votes.whole, "only the new geometry explains the row", "written"),
         (
             votes.moved,
@@ -286,9 +298,29 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
             "the old geometry does not explain the row",
             "written in part at least",
         ),
+        (
+            votes.sum_whole,
+            "only the parity cell of the new geometry is as mixed as a sum of the others",
+            "written",
+        ),
+        (
+            votes.sum_new & ~votes.sum_whole,
+            "only the parity cell of the new geometry is as mixed as a sum of the others, which occur elsewhere too",
+            "written in part at least",
+        ),
         (votes.copied, "a page is the same at its old place, and nowhere else", "written in part at least"),
         (votes.clear & ~votes.unlike, "only the old geometry explains the row", "not written"),
         (votes.clear & votes.unlike, "no sector of the row is what a write would have put there", "not written"),
+        (
+            votes.sum_clear & ~votes.clear,
+            "only the parity cell of the old geometry is as mixed as a sum of the others",
+            "not written",
+        ),
+        (
+            votes.sum_old & ~votes.sum_clear & ~votes.clear,
+            "only the parity cell of the old geometry is as mixed as a sum of the others, which occur elsewhere too",
+            "not written as a whole",
+        ),
         (
             votes.unlike & ~votes.clear,
             "a page is not what a write would have put there, in any sector",
@@ -304,10 +336,3 @@ def _proofs(window: Window, survey: Survey, votes: Votes, edge: Edge) -> tuple[P
         (votes.pair_left, "two equal cells are data and parity in the old geometry only", "likely not written"),
         (votes.torn, "the row satisfies neither geometry", "torn or damaged"),
     )
-    found = []
-    for which, what, says in told:
-        if which.any():
-            order = np.argsort(travel[which])
-            rows = survey.rows[which][order]
-            found.append(Proof(what, says, len(rows), int(rows[0]) * PAGE, int(rows[-1]) * PAGE))
-    return tuple(found)

@@ -18,7 +18,8 @@ from raidfs.evidence.cells import N_SAMPLES, SECTORS, CellReader, Flags, Ids, Sa
 from raidfs.evidence.expected import are_unlike, would_be
 from raidfs.evidence.forms import form_of, form_runs
 from raidfs.evidence.looks import ANYTHING, RowForm, look_keys, looks_of, multiply
-from raidfs.evidence.window import PAGE, Numbers, Window
+from raidfs.evidence.mixed import more_mixed
+from raidfs.evidence.window import NOTHING, PAGE, PARITY, Numbers, Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,9 @@ class Survey:
         unlike: bool (k, n): no sector of the cell is what it would be if it had been written, by what the old places
             of the row's new pages hold.
         absent: bool (k, n): nobody has this role.
+        sum_new: bool (k,): by how mixed its cells are, the parity of the new geometry is the sum of the others; only
+            asked where the members are the same, see `raidfs.evidence.mixed`.
+        sum_old: bool (k,): the same for the old one.
         new_stripe: int64 (k,): the row's stripe of the new geometry.
         old_stripe: int64 (k,): the same for the old one, by the first of its members.
     """
@@ -77,6 +81,8 @@ class Survey:
     is_same: Flags
     unlike: Flags
     absent: Flags
+    sum_new: Flags
+    sum_old: Flags
     new_stripe: Numbers
     old_stripe: Numbers
 
@@ -123,6 +129,7 @@ class Surveyor:
             old_page[:, role] = window.before.page_of(role, rows + window.shift[role])
         old = self._counterparts(new_page, window.old_cell)
         new = self._counterparts(old_page, window.after.cell_of)
+        sum_new, sum_old = self._sums(data, known, looked, (new_page, old_page))
         samples = samples_of(np.moveaxis(data, 0, 1), sectors)
         expected, is_expected = would_be(
             window.after, rows, old.pages.samples, (old.place != NOWHERE) & np.isin(old.role, window.old_roles)
@@ -147,6 +154,8 @@ class Surveyor:
             is_same=(new_page >= 0) & (old.place == rows[:, None]) & (old.role == np.arange(n)),
             unlike=known & is_expected & are_unlike(samples, expected),
             absent=np.broadcast_to(~np.isin(np.arange(n), self._reader.roles), known.shape),
+            sum_new=sum_new,
+            sum_old=sum_old,
             new_stripe=rows // window.after.chunk,
             old_stripe=(rows + (window.shift[window.old_roles[0]] if window.old_roles else 0)) // window.before.chunk,
         )
@@ -172,6 +181,21 @@ class Surveyor:
         summed[:, unread] = 0
         whole: Flags = np.asarray(holds.all(axis=2)) | unread
         return {"may_be": may_be, "holds_new": whole[0], "holds_old": whole[1], "n_new": summed[0], "n_old": summed[1]}
+
+    def _sums(
+        self, data: NDArray[np.uint8], known: Flags, looked: dict[str, NDArray[Any]], pages: tuple[Numbers, Numbers]
+    ) -> tuple[Flags, Flags]:
+        """Tell which cell is the sum of the others in rows that satisfy the one equation of both geometries."""
+        found = np.zeros((2, len(known)), dtype=np.bool_)
+        is_new, is_old = (each == PARITY for each in pages)
+        asked = known.all(axis=1) & looked["holds_new"] & looked["holds_old"]
+        asked &= (looked["n_new"] == 1) & (looked["n_old"] == 1) & (pages[1] != NOTHING).all(axis=1)
+        asked &= is_new.any(axis=1) & is_old.any(axis=1) & ~(is_new & is_old).any(axis=1)
+        if self._window.is_level and set(self._window.old_roles) == set(range(self._window.n_roles)):
+            here = np.flatnonzero(asked)
+            cells = np.moveaxis(data[:, here], 0, 1)
+            found[:, here] = more_mixed(cells, is_new[here].argmax(axis=1), is_old[here].argmax(axis=1))
+        return found[0], found[1]
 
     def _counterparts(self, page: Numbers, cell_of: Callable[[Numbers], tuple[Numbers, Numbers]]) -> _Counterparts:
         """Find and read the other places of pages; int64 (k, n)."""

@@ -7,6 +7,7 @@ Rows that say the same by themselves agree only if it is so. Others have one cau
   found at two places as far apart are one voice.
 - Two equal cells look like a page and its parity, but a file may lie in a stripe twice. It can do so in one stripe
   only, since its copies would overlap otherwise: all rows of a stripe are one voice.
+- So are they where a cell is more mixed than the others: files that deceive there go on through the stripe.
 """
 
 from __future__ import annotations
@@ -139,6 +140,20 @@ def distances(here: Numbers, there: Numbers, equal: Flags, ids: Ids) -> Numbers:
 
 
 _FOREIGN = np.iinfo(np.int64).max
+
+
+def of_stripes(says: Flags, stripe: Numbers) -> Numbers:
+    """Return the voices of rows of which all in a stripe are one; int64 (k,).
+
+    Args:
+        says: bool (k,): others are silent.
+        stripe: int64 (k,): where they lie.
+    """
+    return np.where(says, _STRIPES + stripe, SILENT)
+
+
+_STRIPES = 1 << 62
+"""Added to the numbers of stripes: no two pages are so far apart."""
 
 
 def _same_in_row(pages: Numbers, ids: Ids) -> Numbers:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raidfs.evidence.cells import Flags, Ids
-from raidfs.evidence.looks import ANYTHING, NEW, OLD
+from raidfs.evidence.looks import ANYTHING, NEW, OLD, TORN
 from raidfs.evidence.survey import NOWHERE, Survey
-from raidfs.evidence.voices import SILENT, Claims, claims, distances
+from raidfs.evidence.voices import SILENT, Claims, claims, distances, of_stripes
 from raidfs.evidence.window import PARITY, Numbers
 
 _SUM = 3
@@ -47,6 +47,9 @@ class Votes:
         unlike: a cell of it is not what a write would have put there, see `raidfs.evidence.unlike`.
         moved, kept: a structure of a file system lies there that belongs there in the new geometry, or the old one, see
             `raidfs.evidence.belonging`.
+        sum_new, sum_old: by how mixed its cells are, the parity of that geometry is in its place, see
+            `raidfs.evidence.mixed`.
+        sum_whole, sum_clear: so it is wholly new, or no cell of it was written.
         copied_by: int64 (k, n): whose voice says (`raidfs.evidence.voices`) that a cell of it is equal to the old place
             of its new page, which only a write can have done.
         spared_by: int64 (k, n): the same of a cell that is equal to the new place of its old page, so that nothing has
@@ -67,6 +70,10 @@ class Votes:
     unlike: Flags
     moved: Flags
     kept: Flags
+    sum_new: Flags
+    sum_old: Flags
+    sum_whole: Flags
+    sum_clear: Flags
     copied_by: Numbers
     spared_by: Numbers
     old_stripe: Numbers
@@ -97,12 +104,12 @@ class Votes:
     @property
     def any_written(self) -> Flags:
         """Rows with some cell that is new for sure."""
-        return self.alone_written | self.copied
+        return self.alone_written | self.copied | self.sum_new
 
     @property
     def any_left(self) -> Flags:
         """Rows with some cell that was not written for sure."""
-        return self.alone_left | self.spared
+        return self.alone_left | self.spared | self.sum_old
 
     @property
     def seem_written(self) -> Flags:
@@ -117,11 +124,13 @@ class Votes:
     def claims_written(self, at: Numbers, *, seeming: bool) -> Claims:
         """Return who says that something was written; `at`: numbers of the rows; seeming: hints count, too."""
         pairs = self.pair_written & seeming
-        return claims(at, self.alone_written, self.copied_by, pairs, self.old_stripe)
+        voices = np.column_stack((self.copied_by, of_stripes(self.sum_new, self.old_stripe)))
+        return claims(at, self.alone_written, voices, pairs, self.old_stripe)
 
     def claims_left(self, at: Numbers, *, seeming: bool) -> Claims:
         """Return who says that something was not written; see `claims_written`."""
-        return claims(at, self.alone_left, self.spared_by, self.pair_left & seeming, self.new_stripe)
+        voices = np.column_stack((self.spared_by, of_stripes(self.sum_old, self.new_stripe)))
+        return claims(at, self.alone_left, voices, self.pair_left & seeming, self.new_stripe)
 
 
 def votes_of(survey: Survey) -> Votes:
@@ -147,6 +156,8 @@ def votes_of(survey: Survey) -> Votes:
     by_pair_new, by_pair_old = paired & (survey.n_new < _TELL_PAIRS), paired & (survey.n_old < _TELL_PAIRS)
     not_old, not_new = seen & OLD == 0, seen & NEW == 0
     sure_new = _are_bound(survey, twice_new, chance)
+    # then nothing but a whole row satisfies the equation
+    untorn = (survey.may_be & TORN == 0) & once_new & once_old & ~chance
     return Votes(
         whole=((seen == NEW) & holds_new & ~by_pair_new) | ((survey.may_be == NEW) & fails_old & sure_new),
         clear=(seen == OLD) & holds_old & ~by_pair_old,
@@ -161,6 +172,10 @@ def votes_of(survey: Survey) -> Votes:
         unlike=np.zeros(len(survey.rows), dtype=np.bool_),
         moved=np.zeros(len(survey.rows), dtype=np.bool_),
         kept=np.zeros(len(survey.rows), dtype=np.bool_),
+        sum_new=survey.sum_new,
+        sum_old=survey.sum_old,
+        sum_whole=survey.sum_new & untorn,
+        sum_clear=survey.sum_old & untorn,
         copied_by=_tell(survey, occurs, survey.new_page, survey.at_old_place, survey.old_place),
         spared_by=_tell(survey, occurs, survey.old_page, survey.at_new_place, survey.new_place),
         old_stripe=survey.old_stripe,

@@ -18,7 +18,7 @@ from raidfs.cli.session import open_array
 from raidfs.engine.health import Policy
 from tests.oracle.at_risk import Reshape, furthest_progress
 from tests.oracle.backup import backup_file, put_on_member
-from tests.oracle.layouts import Geometry
+from tests.oracle.layouts import Geometry, locate
 from tests.oracle.writer import Simulation, write_array
 from tests.support.cli import raidfs
 from tests.support.golden import Case, cases_here, fingerprints
@@ -386,3 +386,44 @@ def test_rows_that_a_real_crash_tore_are_there_by_the_backup(case: Case) -> None
         fewer, more = read(paths), read(paths, backup_file=named)
         assert np.array_equal(more.content[more.there], truth[more.there])
         assert not (fewer.there & ~more.there).any()
+
+
+def exchanged_pages(array: Simulation) -> list[tuple[int, int]]:
+    """Pages that the reshape puts each where the other lay [array bytes]."""
+    after = array.after
+    assert after is not None
+    pages = range(0, array.size, 4096)
+    lay_at = {locate(array.geometry, page): page for page in pages}
+    pairs = [(page, lay_at.get(locate(after, page), page)) for page in pages]
+    return [
+        (page, other) for page, other in pairs if page < other and locate(after, other) == locate(array.geometry, page)
+    ]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_copy_of_the_page_that_one_changes_places_with_is_not_believed(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copied after that was written over it; and it is at its own place as well, where the write did not land."""
+    before, after = (Geometry(5, SYMMETRIC, 5, chunk) for chunk in (CHUNK, 2 * CHUNK))
+    unit = int(np.lcm(before.stripe_size, after.stripe_size))
+    text = bytes(Random(number).choices(b"etaoin shrdlu", k=before.capacity(COMPONENT)))
+    array = write_array(before, COMPONENT, after=after, data=text)
+    array.advance(2 * unit)
+    first, reached = array.position, array.position + 6 * unit
+    page, other = [pair for pair in exchanged_pages(array) if first <= pair[0] and pair[1] < first + 4 * unit][number]
+    late = locate(after, page)
+    array.tear(reached, lambda at, role: (role, at) != late)
+    assert old_place(array, page) == text[other : other + 4096] != text[page : page + 4096]
+    copied = text[:page] + old_place(array, page) + text[page + 4096 :]
+    parts = [(first + start, copied[first + start : first + start + 4 * unit]) for start in (0, 4 * unit)]
+    paths = saved(Crash(array, parts), tmp_path)
+
+    def seen() -> tuple[bool, bytes]:
+        found = read(paths, backup_file=str(tmp_path / "backup"))
+        assert "were copied in time" in found.messages[0]
+        return bool(found.there[page : page + 4096].all()), found.content[page : page + 4096].tobytes()
+
+    assert not seen()[0]
+    monkeypatch.setattr("raidfs.cli.backups.are_exchanged", lambda pages, *_: np.zeros(len(pages), np.bool_))
+    assert seen() == (True, text[other : other + 4096]), "nothing else but that they are exchanged speaks against it"

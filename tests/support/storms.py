@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from random import Random
 
@@ -30,6 +31,7 @@ from raidfs.geometry.reshape import Side, sections_of
 from tests.oracle.at_risk import Reshape
 from tests.oracle.contents import KINDS, PAGE, content_of
 from tests.oracle.duplicates import with_duplicates
+from tests.oracle.files import files
 from tests.oracle.labels import device_size
 from tests.oracle.layouts import LAYOUT_NAMES, Geometry
 from tests.oracle.storm import Storm
@@ -43,6 +45,8 @@ START = 224 * K
 CHUNKS = (4 * K, 8 * K, 16 * K, 64 * K)
 CRASHES_PER_STORM = 20
 PARITY_LAST = 5
+FILES = "files"
+"""A kind of content besides the others, see `tests.oracle.files`."""
 READ_EVERY = 25
 """Of crashes with all members, one in so many is read as users do; the others are looked up."""
 
@@ -72,6 +76,7 @@ def storms(first_seed: int) -> Iterator[Crash]:
     while True:
         yield from crashes_of(seed)
         yield from crashes_of(seed, duplicates=True)
+        yield from file_crashes(seed)
         seed += 1
 
 
@@ -95,6 +100,23 @@ def crashes_of(seed: int, *, duplicates: bool = False) -> Iterator[Crash]:
         return
     for number in range(CRASHES_PER_STORM):
         yield _crash((seed, number), f"{kind}, copied" if copier else kind, random, storm)
+
+
+def file_crashes(seed: int) -> Iterator[Crash]:
+    """Yield crashes of one array full of files, during a reshape that keeps its members: its parity tells no front."""
+    random = Random(f"{seed} {FILES}")
+    reshape = _alike(random, _reshape(random))
+    if reshape.before.level == reshape.after.level != 6 and random.random() < 0.8:
+        size = random.choice([640, 1280, 2560]) * K
+        offsets = dict.fromkeys(reshape.offsets, (START, START))
+        reshape = replace(reshape, component_size=size, offsets=offsets)
+        step = reshape.step * reshape.after.data_disks
+        reshape = replace(reshape, position=reshape.size // step * step if reshape.backwards else 0)
+    storm = Storm(_array(random, reshape, FILES), furthest(reshape))
+    if not storm.rows:
+        return
+    for number in range(CRASHES_PER_STORM):
+        yield _crash((seed, number), FILES, random, storm)
 
 
 def short_crashes(seed: int, kind: str, reshape: Reshape) -> Iterator[Crash]:
@@ -161,7 +183,8 @@ def _array(random: Random, reshape: Reshape, kind: str, copier: Random | None = 
     """
     offsets = [reshape.offsets[role] for role in sorted(reshape.offsets)]
     size = reshape.component_size
-    data = content_of(kind, random, reshape.before.capacity(size))
+    make = files if kind == FILES else partial(content_of, kind)
+    data = make(random, reshape.before.capacity(size))
     array = Simulation(
         reshape.before,
         size,
