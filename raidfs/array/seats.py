@@ -201,6 +201,9 @@ class _Judge:
             return State.STALE, f"is no longer listed by {freshest}"
         if role < 0:
             return State.SPARE, "is a spare: it holds no data of the array"
+        n_roles = max(self.shape.raid_disks, first.raid_disks)
+        if role >= n_roles:
+            return _beyond(first, role, n_roles)
         shift = claim.reshape.new_offset if claim.reshape else 0
         if not (0 <= claim.data_offset < LARGEST and 0 <= claim.data_offset + shift < LARGEST):
             return (
@@ -211,6 +214,17 @@ class _Judge:
         if different and each.path not in self.verdict.odd:
             return State.INCOMPATIBLE, f"says {different}, against {self.reference.path}"
         return None
+
+
+def _beyond(first: MemberClaim, role: int, n_roles: int) -> tuple[State, str]:
+    """Say what a member is whose role the array does not have.
+
+    When a shrink has ended, superblocks may be written before those members are let go that it has emptied.
+    """
+    last = first.last_reshape
+    if last is not None and n_roles <= role < n_roles - last.delta_disks:
+        return State.SPARE, f"had role {role}, which the array gave up when it shrank: it holds no data any more"
+    return State.INCOMPATIBLE, f"has role {role} in an array of {n_roles} roles"
 
 
 def _own_size(claim: MemberClaim) -> int:

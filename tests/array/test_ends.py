@@ -262,3 +262,23 @@ def test_a_raid10_that_lost_a_member_in_another_reshape_is_what_it_is(layout: in
         assert not any("wrongly" in each.message for each in assembly.findings)
     ended = members(3, last_reshape=now, **(shape | {"layout": now.new_layout, "chunk_size": now.new_chunk_size}))
     assert assemble([*ended, left]).description.withheld == ""
+
+
+@pytest.mark.parametrize("n_told", [1, 3, 5])
+def test_a_shrink_may_have_ended_before_its_member_was_let_go(n_told: int) -> None:
+    """The superblocks know no reshape any more, and still list a member for a role that the array does not have."""
+    ended = replace(BACK, position=0)
+    table, later = (0, 1, 2, 3, 4), (0, 1, 2, 3, -1)
+    found = [
+        claimed(n, raid_disks=4, device_roles=table if n < n_told else later, last_reshape=ended) for n in range(5)
+    ]
+    assembly = assemble(found)
+    assert assembly.description.serving.keys() == {0, 1, 2, 3}
+    assert assembly.description.members[4].state is State.SPARE
+    assert "had role 4, which the array gave up when it shrank" in said(assembly, "sde")
+
+
+def test_a_member_of_a_role_that_never_was_is_set_apart() -> None:
+    assembly = assemble([claimed(n, device_roles=(0, 1, 2, 3, 7)) for n in range(5)])
+    assert assembly.description.members[4].state is State.INCOMPATIBLE
+    assert "has role 7 in an array of 4 roles" in said(assembly, "sde")
