@@ -189,7 +189,6 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_f
     ahead = np.flatnonzero(tells & (travel[order] >= high)) if high is not None else behind[:0]
     first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
     stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
-    bounds = np.flatnonzero(np.diff(tells.astype(np.int8), prepend=1, append=1))
     # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as
     # well; that structures of file systems lie where they should says nothing of what other rows would tell
     is_left = travel >= (low if high is None else high)
@@ -199,9 +198,12 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_f
     )
     number = np.arange(len(order))
     found = busy[order] & ~tells & (number > first) & (number < stop)
-    for start, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
-        if end - start < _LONG and end > first and start < stop:
-            found[start:end] = True
+    is_empty = ~tells & ~votes.busy[order]
+    for run in (~tells, is_empty):
+        bounds = np.flatnonzero(np.diff(run.astype(np.int8), prepend=0, append=0))
+        for start, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+            if end - start < _LONG and end > first and start < stop:
+                found[start:end] = True
     hidden = np.zeros(len(order), dtype=np.bool_)
     hidden[order] = found
     hidden &= travel >= low - _REACH * in_flight
