@@ -26,6 +26,8 @@ from raidfs.geometry.geometry import zones_of
 from raidfs.geometry.standing import data_of
 from raidfs.units import format_offset
 
+_A_RULE = 2
+"""Members with one offset, from which on it is worth a word that another one has another."""
 _REACH = 8 << 30
 """How far down a member structures are looked for [component bytes]."""
 
@@ -160,12 +162,15 @@ def _told(member: Member) -> Finding:
 
 
 def _untold(description: ArrayDescription, member: Member) -> list[Finding]:
-    """Say that nobody can tell whether a member is right, where all others have one offset."""
-    others = {each.data_offset for each in _trusted(description) if each is not member}
-    if len(others) != 1:
+    """Say that nobody can tell whether a member is right, where all others have one offset.
+
+    Of arrays without redundancy, where nothing ever tells, these must be two at least.
+    """
+    others = [each.data_offset for each in _trusted(description) if each is not member]
+    if len(set(others)) != 1 or not (description.shape.redundancy or len(others) >= _A_RULE):
         return []
     text = f"{member.path}: its data begin at {format_offset(member.data_offset)}, those of all others at "
-    text += f"{format_offset(*others)}; md allows that, and nothing tells whether it is right"
+    text += f"{format_offset(others[0])}; md allows that, and nothing tells whether it is right"
     return [Finding(Severity.NOTE, member.path, text)]
 
 
