@@ -105,9 +105,12 @@ def scan(source: BlockSource, subject: str) -> Scan:
     if not any(each.metadata == "1.0" for each in found.values()):
         for superblock in find_moved(source, subject):
             found.setdefault(superblock.offset, superblock)
-    ordered = sorted(found.values(), key=lambda each: _preference(each, source.size), reverse=True)
-    if len(ordered) > 1:
-        findings.append(_several(subject, ordered))
+    inner = [each for each in found.values() if any(_is_within(each, other, source.size) for other in found.values())]
+    ordered = sorted(
+        found.values(), key=lambda each: (each not in inner, *_preference(each, source.size)), reverse=True
+    )
+    if len(ordered) - len(inner) > 1:
+        findings.append(_several(subject, [each for each in ordered if each not in inner]))
     return Scan(tuple(ordered), tuple(findings))
 
 
@@ -116,11 +119,31 @@ def claim_of(found: Found) -> MemberClaim:
     return next(each for each in FORMATS if found.metadata in each.NAMES).claim(found)
 
 
-def _preference(found: Found, size: int) -> tuple[bool, int, bool]:
-    """Return the key by which superblocks of one image are ordered, the preferred one highest."""
+def _is_within(found: Found, other: Found, size: int) -> bool:
+    """Tell whether a superblock belongs to what lies on the array of another one: md on md, with data from sector 0 on.
+
+    A disk that was used again holds such a pair, too; then the data of the new superblock reach over the old one at the
+    end of the disk. On an array they end before it, or, where that has several members, do not fit on this one.
+    """
+    if found is other or not (found.intact and other.intact):
+        return False
+    _, end = _area(found)
+    holding, stop = _area(other)
+    if not (holding <= found.offset < stop <= other.offset):
+        return False
+    return end <= stop or end > size
+
+
+def _area(found: Found) -> tuple[int, int]:
+    """Return where data of a member begin and end at most [bytes of the image]."""
     claim = claim_of(found)
     length = claim.data_size if claim.data_size is not None else claim.component_size or 0
-    return found.intact, claim.created, claim.data_offset + length <= size
+    return claim.data_offset, claim.data_offset + length
+
+
+def _preference(found: Found, size: int) -> tuple[bool, int, bool]:
+    """Return the key by which superblocks of one image are ordered, the preferred one highest."""
+    return found.intact, claim_of(found).created, _area(found)[1] <= size
 
 
 def _unreadable(subject: str, metadata: str, at: int, n_lost: int, is_found: bool) -> Finding:

@@ -20,7 +20,7 @@ from raidfs.extents import Extents
 from tests.oracle.writer import Simulation
 from tests.support.cli import mounted
 from tests.support.golden import fingerprints
-from tests.support.stacked import CHUNK, OFFSET, raid5, uuid_of
+from tests.support.stacked import CHUNK, OFFSET, raid1, raid5, uuid_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,24 @@ def test_one_inner_array_alone_shows_what_the_outer_one_has_of_it(stack: Stack) 
         said = [finding.message for finding in array.findings]
     uuid = uuid_of(stack.inner[1])
     assert f"array {uuid} is an array itself, raid5 of 3 members: --uuid {uuid} reads it alone" in said
+
+
+@pytest.mark.parametrize("metadata", ["0.90", "1.0"])
+def test_superblocks_that_are_seen_through_inner_members_are_not_theirs(metadata: str, tmp_path: Path) -> None:
+    """Mirrors whose data begin with their first sectors show what lies on them; each has a member that left early."""
+    outer, members = raid5(tmp_path / "outer", 9)
+    images: list[str] = []
+    for role, member in enumerate(members):
+        content = member.read_bytes()
+        stale = content[: OFFSET + 20000] + bytes(len(content) - OFFSET - 20000)
+        images += map(str, raid1(tmp_path / f"inner{role}", 30 + role, [stale, content], metadata))
+    with open_array(images) as array:
+        assert array.description.uuid == uuid_of(outer)
+        assert read_exact(array.source, 0, array.source.size) == (outer.truth, Extents())
+        assert not any("several superblocks" in finding.message for finding in array.findings)
+    uuid = ":".join(["1f1f1f1f"] * 4)
+    with open_array(images, Options(uuid=uuid)) as array:
+        assert len(array.description.serving) == 1
 
 
 def test_an_inner_array_can_be_chosen(stack: Stack) -> None:

@@ -54,6 +54,22 @@ def test_newest_array_comes_first_and_the_leftovers_after_it() -> None:
     assert scanned.findings[0].severity == Severity.WARNING
 
 
+@pytest.mark.parametrize(("reach", "is_nested"), [("array", True), ("disk", False), ("many disks", True)])
+def test_a_superblock_of_what_lies_on_the_array_gives_way(reach: str, is_nested: bool) -> None:
+    """Md on md, with data from the first sector on: the newer superblock near the start is not the disk's."""
+    outer, inner = capture("grow-1.2"), capture("grow-0.90")
+    at = inner.at
+    end = {"array": claim_of(scan(inner.source(), "sda").found[0]).component_size, "disk": inner.size}.get(
+        reach, 1 << 30
+    )
+    assert end is not None
+    start = claim_of(scan(outer.source(), "sda").found[0]).data_offset
+    newer = changed(changed(outer.raw, "Q", 136, (end - start) // 512), "Q", 64, (1 << 40) - 1)
+    scanned = scan(PlacedSource(inner.size, {4096: newer, at: inner.raw}), "sda")
+    assert metadata(scanned) == (["0.90", "1.2"] if is_nested else ["1.2", "0.90"])
+    assert any("several superblocks" in each.message for each in scanned.findings) is not is_nested
+
+
 def test_an_intact_superblock_goes_before_a_newer_damaged_one() -> None:
     old, new = capture("grow-0.90"), capture("grow-1.2")
     damaged = old.raw[:2000] + b"\x55" + old.raw[2001:]

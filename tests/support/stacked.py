@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.oracle.labels import device_size
 from tests.oracle.layouts import Geometry
+from tests.oracle.superblock import Superblock, build_v0, build_v1, superblock_offset
 from tests.oracle.writer import Simulation
+from tests.support.rewritten import GONE
 
 CHUNK = 4096
 OFFSET = 128 * 1024
@@ -30,6 +33,42 @@ def raid5(folder: Path, seed: int, data: bytes | None = None) -> tuple[Simulatio
     array = Simulation(geometry, component, data_offsets=[OFFSET] * 3, size_of_device=size, data=data, seed=seed)
     folder.mkdir()
     return array, array.save(folder)
+
+
+def raid1(folder: Path, seed: int, contents: Sequence[bytes], metadata: str) -> list[Path]:
+    """Write the members of a RAID1 whose data begin in their first sectors, the last of them the only fresh one.
+
+    Args:
+        folder: where its images go; it is made.
+        seed: of its uuid.
+        contents: of each member; those that left hold what they held then.
+        metadata: 0.90 or 1.0.
+    """
+    size = -(-max(map(len, contents)) // CHUNK) * CHUNK
+    whole = device_size(size, 0)
+    at, last = superblock_offset(metadata, whole), len(contents) - 1
+    paths = []
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        told = Superblock(
+            level=1,
+            layout=0,
+            chunk=0,
+            raid_disks=len(contents),
+            component_size=size,
+            device_number=number,
+            device_roles=tuple(range(len(contents))) if number != last else (*[GONE] * last, last),
+            data_size=size,
+            events=20 if number == last else 7,
+            array_uuid=bytes([seed]) * 16,
+            device_uuid=bytes([number]) * 16,
+        )
+        image = bytearray(content.ljust(whole, b"\0"))
+        raw = build_v0(told) if metadata == "0.90" else build_v1(told, at)
+        image[at : at + len(raw)] = raw
+        paths.append(folder / f"member{number}.img")
+        paths[-1].write_bytes(image)
+    return paths
 
 
 def uuid_of(array: Simulation) -> str:
