@@ -1,7 +1,9 @@
 """Members of which two images are here: who gave two copies of a disk is told where they differ, and nothing is sure.
 
 Which of them serves depends on what their superblocks say, and at last on the order in which they were given. So what
-the redundancy of the others tells comes first. Of large images pieces all over the component are compared.
+the redundancy of the others tells comes first. What it does not tell is unproven where the one that serves has the
+newer superblock; else the choice is open, and what is open is doubtful. Of large images pieces all over the component
+are compared.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def differing_duplicates(
         patience: seconds that a member may take to answer.
 
     Returns:
-        What is unproven for it; and findings.
+        What is unproven or doubtful for it; and findings.
     """
     unsure: list[Unsure] = []
     findings: list[Finding] = []
@@ -51,11 +53,11 @@ def differing_duplicates(
         reason = f"{other.path} claims to hold the same, and differs"
         low, high = sorted((holder.data_offset, holder.new_data_offset))
         extents = Extents.span(low, high + description.component_size)
-        unsure.append(Unsure(holder.path, extents, Trust.UNPROVEN, reason))
+        is_newer = holder.events > other.events
+        unsure.append(Unsure(holder.path, extents, Trust.UNPROVEN if is_newer else Trust.DOUBTFUL, reason))
+        worth = "the first has the newer superblock, but is unproven" if is_newer else "nothing tells which is right"
         text = f"{holder.path} and {other.path} claim to be the same member, and differ, first seen "
-        text += (
-            f"{format_offset(at)} into their data: nothing of the first is proven; leave one of them out (--exclude)"
-        )
+        text += f"{format_offset(at)} into their data: {worth}; leave one of them out (--exclude)"
         findings.append(Finding(Severity.WARNING, other.path, text))
     return tuple(unsure), tuple(findings)
 

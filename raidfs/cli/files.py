@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from raidfs.cli.contents import Contents, FileSystem, How, contents_of_each
+from raidfs.cli.contents import Contents, FileSystem, How, contents_of_each, worth_in_each
 from raidfs.cli.keys import key_of, key_options
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import ANOTHER, open_array, open_every_array
@@ -51,7 +51,7 @@ def files(
     """
     if every and shared["uuid"]:
         raise UsageError("--all lists the files of every array, and --uuid names one: give one of the two")
-    how = How(lambda _source, _extents: "", not no_replay, key_of(ask, key_file))
+    keys = key_of(ask, key_file)
     with ExitStack() as stack:
         paths, options = expand_folders(members, shared["patience"]), options_of(shared)
         if every:
@@ -60,11 +60,13 @@ def files(
             arrays = [stack.enter_context(open_array(paths, options))]
         names = folder_names([array.description for array in arrays]) if every else [""]
         called = [f"array {name}".strip() for name in names]
+        how = How(worth_in_each([(array, array.source) for array in arrays]), not no_replay, keys)
         found = contents_of_each([(each, array.source) for each, array in zip(called, arrays, strict=True)], how)
         for each in found:
             stack.callback(each.close)
+        keep, ask_worth = not (lost_only or quiet), any(array.account().unproven for array in arrays)
         tallies = [
-            tally_of("/".join(filter(None, (name, system.name))), system, keep=not lost_only and not quiet)
+            tally_of("/".join(filter(None, (name, system.name))), system, keep=keep, ask_worth=ask_worth)
             for name, each in zip(names, found, strict=True)
             for system in each.file_systems
         ]
@@ -80,10 +82,10 @@ def files(
     return DAMAGE if any(tally.affected or tally.is_behind for tally in tallies) else 0
 
 
-def tally_of(folder: str, system: FileSystem, *, keep: bool) -> Tally:
-    """Walk a file system that is shown in a folder; `keep`: also what is whole."""
+def tally_of(folder: str, system: FileSystem, *, keep: bool, ask_worth: bool) -> Tally:
+    """Walk a file system that is shown in a folder; `keep`: also what is whole; `ask_worth`: see `visit`."""
     tally = Tally(folder, system.meaning, system.is_behind)
-    for each in visit(system.tree):
+    for each in visit(system.tree, ask_worth=ask_worth):
         tally.add(_line(folder, each), keep=keep)
     try:
         usage = system.tree.usage()
@@ -105,6 +107,7 @@ def _line(folder: str, each: Visited) -> Line:
         each.lost.total if is_directory else 0,
         each.why,
         each.attributes,
+        each.is_unproven,
     )
 
 

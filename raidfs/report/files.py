@@ -28,6 +28,7 @@ class Line:
         lost_names: bytes of a directory that cannot be read.
         why: why nothing of it can be had, or ''.
         attributes: why its extended attributes cannot be had, or ''.
+        is_unproven: some of its bytes are served unproven.
     """
 
     path: bytes
@@ -38,6 +39,7 @@ class Line:
     lost_names: int
     why: str
     attributes: str = ""
+    is_unproven: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -58,7 +60,7 @@ class Tally:
         name: of its folder in `files/`, or ''.
         meaning: what it is, one sentence.
         is_behind: a journal or log should have been replayed, and was not: what was written last may be missing.
-        n_files, n_whole: regular files.
+        n_files, n_whole: regular files. n_unproven: those of them that are whole, but in part unproven.
         affected: everything that is not whole.
         whole: everything else, where that is wanted.
         used: files of any kind that the file system counts; None where it does not.
@@ -70,6 +72,7 @@ class Tally:
     is_behind: bool = False
     n_files: int = 0
     n_whole: int = 0
+    n_unproven: int = 0
     affected: list[Line] = field(default_factory=list)
     whole: list[Line] = field(default_factory=list)
     used: int | None = None
@@ -80,6 +83,7 @@ class Tally:
         self.n_names += 1
         self.n_files += line.is_file
         self.n_whole += line.is_file and line.is_whole
+        self.n_unproven += line.is_file and line.is_whole and line.is_unproven
         if not line.is_whole:
             self.affected.append(line)
         elif keep:
@@ -113,7 +117,8 @@ def lines_of(tallies: Sequence[Tally]) -> Iterator[str]:
         name = f"{tally.name}: " if tally.name else ""
         n_bad = tally.n_files - tally.n_whole
         losses = f", {n_bad:,} with losses" if n_bad else ""
-        yield f"{name}{tally.n_files:,} files: {tally.n_whole:,} whole{losses} ({tally.meaning})"
+        unproven = f" ({tally.n_unproven:,} of them in part unproven)" if tally.n_unproven else ""
+        yield f"{name}{tally.n_files:,} files: {tally.n_whole:,} whole{unproven}{losses} ({tally.meaning})"
         if tally.is_behind:
             yield f"{name}{_BEHIND}"
         others = [line for line in tally.affected if not line.is_file]
@@ -126,7 +131,8 @@ def lines_of(tallies: Sequence[Tally]) -> Iterator[str]:
             yield _affected(line)
     for tally in tallies:
         for line in tally.whole:
-            yield f"whole  {format_size(line.size):>12}  {escape(line.path) or '.'}"
+            word = "whole, unproven" if line.is_unproven else "whole"
+            yield f"{word}  {format_size(line.size):>12}  {escape(line.path) or '.'}"
 
 
 _BEHIND = (
@@ -155,6 +161,7 @@ def as_json(tallies: Sequence[Tally], also: Sequence[str] = ()) -> str:
         "schema_version": SCHEMA_VERSION,
         "files": sum(tally.n_files for tally in tallies),
         "whole": sum(tally.n_whole for tally in tallies),
+        "unproven": sum(tally.n_unproven for tally in tallies),
         "with_losses": sum(tally.n_files - tally.n_whole for tally in tallies),
         "file_systems": [
             {
@@ -162,6 +169,7 @@ def as_json(tallies: Sequence[Tally], also: Sequence[str] = ()) -> str:
                 "meaning": tally.meaning,
                 "files": tally.n_files,
                 "whole": tally.n_whole,
+                "unproven": tally.n_unproven,
                 "hidden": tally.hidden,
                 "behind": tally.is_behind,
                 "entries": [_entry(line) for line in (*tally.affected, *tally.whole)],
@@ -184,6 +192,7 @@ def _entry(line: Line) -> dict[str, Any]:
         "lost_names": line.lost_names,
         "why": line.why or None,
         "attributes": line.attributes or None,
+        "unproven": line.is_unproven,
     }
 
 

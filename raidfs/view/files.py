@@ -29,6 +29,7 @@ from raidfs.filesystem.wire import LARGEST_INODE
 from raidfs.linear import MISSING, ZEROS, LinearMap, Piece, piece_of
 from raidfs.view.writable import Writing
 
+UNPROVEN = "unproven"  # the word for it, as for the others in `worst_of`
 PAGE = 512
 """Entries that are asked for at once."""
 _MOST_RECORDS = 1 << 16
@@ -244,6 +245,10 @@ class FileTree:
             word = "lost"
         return word, lost
 
+    def worth(self, inode: int) -> str:
+        """Return the worst health of the bytes of a file."""
+        return self._health_of_bytes(inode)[0]
+
     def _health_of_bytes(self, inode: int) -> tuple[str, int]:
         told = self.attributes(inode)
         if stat.S_ISDIR(told.mode):
@@ -261,7 +266,7 @@ class FileTree:
 
 def worst_of(source: LinearMap, worth_of: WorthOf) -> str:
     """Return the worst health of the bytes that a map is made of."""
-    order = ("good", "rebuilt", "unproven", "doubtful", "lost")
+    order = ("good", "rebuilt", UNPROVEN, "doubtful", "lost")
     asked: dict[int, tuple[BlockSource, list[tuple[int, int]]]] = {}
     for piece in source.pieces():
         asked.setdefault(id(piece.source), (piece.source, []))[1].append((piece.place, piece.place + piece.length))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from raidfs.errors import Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import Name, Record
-from raidfs.view.files import FileTree, is_mark
+from raidfs.view.files import UNPROVEN, FileTree, is_mark
 
 PAGE = 4096
 """What fails in the mount fails in these units, the kernel's pages [bytes]."""
@@ -26,6 +26,7 @@ class Visited:
         lost: what of its bytes is not served; of a directory, how much of it cannot be read, as a range from 0.
         why: why the whole of it cannot be had, or '': then `lost` says nothing.
         attributes: why its extended attributes cannot be had, which fails a copy that asks for them, or ''.
+        is_unproven: some of its bytes are served unproven, as far as that was asked.
     """
 
     path: bytes
@@ -34,6 +35,7 @@ class Visited:
     lost: Extents = Extents()
     why: str = ""
     attributes: str = ""
+    is_unproven: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -52,8 +54,13 @@ class Visited:
         return pages.clip(0, self.size)
 
 
-def visit(tree: FileTree) -> Iterator[Visited]:
-    """Yield everything in a file system, its root too, directory by directory."""
+def visit(tree: FileTree, *, ask_worth: bool = False) -> Iterator[Visited]:
+    """Yield everything in a file system, its root too, directory by directory.
+
+    Args:
+        tree: the file system.
+        ask_worth: ask of each file whether it is unproven, too.
+    """
     try:
         root = tree.root
     except Unreadable as error:
@@ -64,13 +71,15 @@ def visit(tree: FileTree) -> Iterator[Visited]:
     while waiting:
         path, inode = waiting.pop()
         below: list[tuple[bytes, int]] = []
-        yield from _directory(tree, path, inode, below)
+        yield from _directory(tree, path, inode, below, ask_worth=ask_worth)
         # a directory has one parent; where damage gives it several, it is shown once
         waiting += [each for each in reversed(below) if each[1] not in seen]
         seen |= {inode for _, inode in below}
 
 
-def _directory(tree: FileTree, path: bytes, inode: int, below: list[tuple[bytes, int]]) -> Iterator[Visited]:
+def _directory(
+    tree: FileTree, path: bytes, inode: int, below: list[tuple[bytes, int]], *, ask_worth: bool
+) -> Iterator[Visited]:
     """Yield a directory and what is in it, but what is in its directories, which are added to `below`."""
     start, lost = 0, 0
     try:
@@ -81,7 +90,7 @@ def _directory(tree: FileTree, path: bytes, inode: int, below: list[tuple[bytes,
                 if is_mark(name.inode):
                     continue
                 whole = path + b"/" + name.name if path else name.name
-                found = _entry(tree, whole, name, record)
+                found = _entry(tree, whole, name, record, ask_worth=ask_worth)
                 if stat.S_ISDIR(found.mode) and not found.why:
                     below.append((whole, name.inode))
                 else:
@@ -95,7 +104,7 @@ def _directory(tree: FileTree, path: bytes, inode: int, below: list[tuple[bytes,
     yield Visited(path, stat.S_IFDIR, 0, Extents.span(0, lost), attributes=_no_attributes(tree, inode))
 
 
-def _entry(tree: FileTree, path: bytes, name: Name, record: Record | None) -> Visited:
+def _entry(tree: FileTree, path: bytes, name: Name, record: Record | None, *, ask_worth: bool) -> Visited:
     """Look at one entry."""
     try:
         record = tree.record(name.inode) if record is None or record.attributes is None else record
@@ -105,7 +114,9 @@ def _entry(tree: FileTree, path: bytes, name: Name, record: Record | None) -> Vi
             tree.target(name.inode)
         lost = tree.losses(name.inode) if stat.S_ISREG(told.mode) else Extents()
         attributes = _no_attributes(tree, name.inode) if record.xattrs is None else ""
-        return Visited(path, told.mode, told.size, lost, attributes=attributes)
+        asked = ask_worth and stat.S_ISREG(told.mode) and not lost
+        is_unproven = asked and tree.worth(name.inode) == UNPROVEN
+        return Visited(path, told.mode, told.size, lost, attributes=attributes, is_unproven=is_unproven)
     except Unreadable as error:
         return Visited(path, name.type, 0, why=str(error))
 

@@ -13,6 +13,7 @@ from raidfs.cli.session import open_array
 from raidfs.engine.account import health_runs
 from raidfs.engine.health import Health
 from tests.support.golden import Case, cases_here
+from tests.support.rewritten import EVENTS, rewrite
 from tests.support.truth import truth
 
 
@@ -48,5 +49,23 @@ def test_what_differs_between_two_copies_is_never_good(case: Case, is_first: boo
     without = [str(path) for path in given if path != members[1]]
     with open_array(without) as array:
         account = array.account()
-    assert account.good + account.rebuilt + account.unproven == truth_size(case) - account.lost
+    assert account.good + account.rebuilt + account.doubtful == truth_size(case) - account.lost
+    assert account.doubtful
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("case", cases_here("s-r5-la"), ids=lambda case: case.name)
+def test_the_newer_of_two_copies_serves_and_is_unproven(case: Case, is_first: bool, tmp_path: Path) -> None:
+    members = case.copies(tmp_path)
+    other = Path(shutil.copy(members[0], tmp_path / "other.img"))
+    rewrite(other, "Q", EVENTS, 17)
+    with other.open("r+b") as image:
+        image.seek(other.stat().st_size // 2)
+        image.write(b"\xa5" * 5000)
+    given = [other, *members] if is_first else [*members, other]
+    with open_array([str(path) for path in given if path != members[1]]) as array:
+        content, lost = read_exact(array.source, 0, array.source.size)
+        account = array.account()
+    assert content == truth(case)
+    assert not lost
     assert account.unproven

@@ -291,6 +291,25 @@ def test_a_journal_that_is_not_replayed_is_no_whole_file_system(case: Case, caps
         assert code == (4 if behind else 0)
 
 
+@pytest.mark.golden
+@pytest.mark.parametrize("case", cases_here("w-r5-degraded-dirty-bitmap", "w-r5-degraded-dirty"), ids=lambda c: c.name)
+def test_files_that_are_unproven_are_counted_and_named(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    members = [str(path) for path in case.members()]
+    with open_array(members) as array:
+        assert array.account().unproven
+        found = contents_of(array.source, worth_in(array, array.source))
+        (system,) = found.file_systems
+        words = {path: system.tree.health(inode) for path, inode in everything(system.tree, system.tree.root, "")}
+        found.close()
+    expected = {path for path, word in words.items() if word == ("unproven", 0)}
+    _, said = examined(capsys, *members)
+    (told,) = said["file_systems"]
+    assert {entry["path"] for entry in told["entries"] if entry["unproven"]} == expected
+    assert said["unproven"] == len(expected) > 0
+    main(["files", *members])
+    assert f"({len(expected):,} of them in part unproven)" in capsys.readouterr().out
+
+
 def test_without_a_file_system_there_is_nothing_to_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = tmp_path / "image"
     image.write_bytes(bytes(4 << 20))
