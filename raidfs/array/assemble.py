@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from raidfs.array.accusing import Verdict, verdict_of
 from raidfs.array.choose import Claimed, choose_array
-from raidfs.array.description import LARGEST, ArrayDescription, Member, Reshape, State, usable_size
+from raidfs.array.description import LARGEST, ArrayDescription, Member, Reshape, State, odd_position, usable_size
 from raidfs.array.dispute import Dispute
 from raidfs.array.history import created_over, degraded_since, failed_underway, strays_recorded, turned_back
 from raidfs.array.moment import moment_of
@@ -228,15 +228,24 @@ def _where_it_stands(
         return None, []
     quiet = quiet_of(reshape, [each.claim for each in serving])
     told = {at: paths for at, paths in positions_of(reference, serving).items() if 0 <= at < LARGEST}
+    sizes = [reference.claim.component_size or 0] * max(reshape.before.raid_disks, reshape.after.raid_disks)
+    odd = {at: odd_position(replace(reshape, position=at), sizes) for at in told}
+    said = [
+        Finding(Severity.WARNING, path, f"by the superblock of {path} {odd[at]}: that is not believed")
+        for at in told
+        if odd[at]
+        for path in told[at]
+    ]
+    told = {at: paths for at, paths in told.items() if not odd[at]}
     if len(told) < 2:
-        return replace(reshape, quiet=quiet), []
+        return replace(reshape, quiet=quiet), said
     disputed = Extents.span(min(told), max(told))
     who = "; ".join(f"{format_offset(at)} ({', '.join(paths)})" for at, paths in told.items())
     text = (
         f"members with equal events ({reference.claim.events}) record different positions of the reshape: {who}; "
         "what lies between them is doubtful, unless both geometries hold the same there"
     )
-    said = [Finding(Severity.ERROR, "array", text)]
+    said.append(Finding(Severity.ERROR, "array", text))
     return replace(reshape, quiet=quiet.difference(disputed), disputed=disputed), said
 
 

@@ -250,19 +250,9 @@ class ArrayDescription:
         obstacle = reshape.before.obstacle_to(reshape.after)
         if obstacle:
             raise InconsistentDescription(obstacle)
-        unit = 512  # raid10.c: any sector
-        if reshape.after.has_parity:
-            unit = max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
-        if reshape.position < 0 or reshape.position % unit:
-            # raid5.c: setup_conf refuses it too: the front always lies between whole new stripes
-            raise InconsistentDescription(
-                f"the reshape position {reshape.position} is no multiple of a whole new stripe ({unit} bytes)"
-            )
-        end = max(shape.array_size(self.component_sizes[: shape.raid_disks]) for shape in self.shapes)
-        if reshape.position >= end + unit:
-            raise InconsistentDescription(
-                f"the reshape position is {reshape.position} bytes, beyond the end of the array ({end} bytes)"
-            )
+        odd = odd_position(reshape, self.component_sizes)
+        if odd:
+            raise InconsistentDescription(odd)
 
     def taken_as(self, shape: Shape) -> ArrayDescription:
         """Return the array in another shape, decided: there are no alternatives any more.
@@ -324,6 +314,26 @@ class ArrayDescription:
     def missing_roles(self) -> tuple[int, ...]:
         """Roles, of either shape, that no image serves."""
         return tuple(role for role in range(self.n_roles) if role not in self.serving)
+
+
+def odd_position(reshape: Reshape, component_sizes: Sequence[int]) -> str:
+    """Say why no reshape can stand at its position, one clause; empty: one can.
+
+    Args:
+        reshape: with the position.
+        component_sizes: by role, of as many roles as either shape has [bytes].
+    """
+    before, after = reshape.before, reshape.after
+    unit = 512  # raid10.c: any sector
+    if after.has_parity:
+        unit = max(before.chunk_size, after.chunk_size) * after.n_data
+    if reshape.position < 0 or reshape.position % unit:
+        # raid5.c: setup_conf refuses it too: the front always lies between whole new stripes
+        return f"the reshape position {reshape.position} is no multiple of a whole new stripe ({unit} bytes)"
+    end = max(shape.array_size(component_sizes[: shape.raid_disks]) for shape in (before, after))
+    if reshape.position >= end + unit:
+        return f"the reshape position is {reshape.position} bytes, beyond the end of the array ({end} bytes)"
+    return ""
 
 
 def usable_size(shapes: Sequence[Shape], component_sizes: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from raidfs.array.choose import Claimed, freshest
-from raidfs.array.description import LARGEST
+from raidfs.array.description import LARGEST, odd_position
 from raidfs.array.enough import is_enough
 from raidfs.array.reshaping import shapes_of
 from raidfs.errors import InconsistentDescription, UnsupportedMetadata
@@ -60,6 +60,9 @@ def _nonsense_in(each: Claimed) -> str:
     try:
         before, reshape = shapes_of(claim)
         obstacle = before.obstacle_to(reshape.after) if reshape else ""
+        if reshape is not None and not obstacle and claim.component_size:
+            n_roles = max(before.raid_disks, reshape.after.raid_disks)
+            obstacle = odd_position(reshape, [claim.component_size] * n_roles)
     except (InconsistentDescription, UnsupportedMetadata) as error:
         return f"{each.path}: {error}"
     return f"{each.path}: {obstacle}" if obstacle else ""

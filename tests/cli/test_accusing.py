@@ -19,7 +19,7 @@ from tests.oracle.layouts import Geometry
 from tests.oracle.writer import write_array
 from tests.support.cli import raidfs
 from tests.support.golden import Case, cases_here
-from tests.support.rewritten import CHUNK, EVENTS, UPDATED, accuse, rewrite, spoil
+from tests.support.rewritten import CHUNK, EVENTS, POSITION, UPDATED, accuse, rewrite, spoil
 from tests.support.truth import truth
 
 EXTRA = b"\xa5" * 5000
@@ -306,3 +306,20 @@ def test_halves_of_a_raid6_that_are_both_enough(n_disks: int, tmp_path: Path) ->
     right = np.frombuffer(bytes(array.truth), np.uint8)
     assert not (found.content != right)[found.good].any()
     assert 0 < np.count_nonzero(found.lost) <= 2 * 4096
+
+
+# Positions ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases_here("a-r5-3to4-12-64k-40", "h-r6-4to6-12-64k"), ids=lambda case: case.name)
+@pytest.mark.parametrize("sector", [777, 1 << 40, (1 << 63) + 5])
+@pytest.mark.parametrize("odd", [0, 1, 3])
+def test_a_position_where_no_reshape_stands_is_not_believed(case: Case, sector: int, odd: int, tmp_path: Path) -> None:
+    """Not at a whole new stripe, or beyond the end: one member that says so costs none of the array."""
+    members = case.copies(tmp_path)
+    rewrite(members[odd], "Q", POSITION, sector)
+    found = assert_alike(each_order(members))
+    truth_there = true_content(case)
+    assert np.array_equal(found.content[: len(truth_there)], truth_there)
+    assert not found.lost.any()
+    assert any(str(members[odd]) in each and "position" in each for each in found.findings)

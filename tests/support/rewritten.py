@@ -13,7 +13,7 @@ from tests.support.superblocks import changed
 
 GONE = 0xFFFE
 """Entry of the table of roles for a member that has failed."""
-EVENTS, CHUNK, DATA_OFFSET, DATA_SIZE, UPDATED, SIZE, NEW_OFFSET = 200, 88, 128, 136, 192, 80, 124
+EVENTS, CHUNK, DATA_OFFSET, DATA_SIZE, UPDATED, SIZE, NEW_OFFSET, POSITION = 200, 88, 128, 136, 192, 80, 124, 104
 """Where fields lie in a superblock [bytes]; u64, but for CHUNK, which is u32, and NEW_OFFSET, which is s32."""
 
 
