@@ -179,7 +179,8 @@ def parse_super(raw: bytes) -> Super:
 def inode_table(device: Device, told: Super, group: int) -> int:
     """Return the first block of a group's table of inodes; of a descriptor that is lost or damaged a backup is read.
 
-    Where inodes have checksums, which cover their numbers, a descriptor whose own is wrong is better than none.
+    Where inodes have checksums, which cover their numbers, a descriptor whose own is wrong is better than none. Where
+    descriptors have no checksums, that is taken of which two copies tell: it never changes once a file system is made.
 
     Raises:
         Unreadable: the descriptor and all its backups are lost, or make no sense.
@@ -188,6 +189,7 @@ def inode_table(device: Device, told: Super, group: int) -> int:
     number, at = group // per_block, group % per_block * told.descriptor_size
     why: Unreadable | None = None
     doubtful: int | None = None
+    told_by: list[int] = []  # copies without a checksum
     for block in _descriptor_blocks(told, number, per_block):
         try:
             raw = device.read(block * told.block_size + at, told.descriptor_size)
@@ -199,6 +201,10 @@ def inode_table(device: Device, told: Super, group: int) -> int:
             table |= struct.unpack_from("<I", raw, 0x28)[0] << 32
         if not told.first_block < table < told.n_blocks:
             why = why or Damaged(f"the descriptor of block group {group} makes no sense")
+        elif told.seed is None and not told.ro_compat & _GDT_CSUM:
+            if table in told_by:
+                return table
+            told_by.append(table)
         elif _is_intact(told, group, raw):
             return table
         else:
@@ -206,18 +212,18 @@ def inode_table(device: Device, told: Super, group: int) -> int:
             doubtful = table if doubtful is None else doubtful
     if doubtful is not None and told.seed is not None:
         return doubtful
+    if told_by:
+        return told_by[0]
     raise why or Damaged(f"there is no block group {group}")
 
 
 def _is_intact(told: Super, group: int, raw: bytes) -> bool:
-    """Tell whether a descriptor has the checksum that it should have, if any (`super.c: ext4_group_desc_csum`)."""
+    """Tell whether a descriptor has the checksum that it should have (`super.c: ext4_group_desc_csum`)."""
     written: int = struct.unpack_from("<H", raw, 0x1E)[0]
     number = struct.pack("<I", group)
     if told.seed is not None:
         return crc32c(told.seed, number + raw[:0x1E] + bytes(2) + raw[0x20:]) & 0xFFFF == written
-    if told.ro_compat & _GDT_CSUM:
-        return _crc16(told.uuid + number + raw[:0x1E] + raw[0x20:]) == written
-    return True
+    return _crc16(told.uuid + number + raw[:0x1E] + raw[0x20:]) == written
 
 
 def _crc16(data: bytes) -> int:

@@ -258,13 +258,18 @@ def test_an_extent_of_btrfs_that_decodes_to_too_little_is_damaged_and_no_zeros()
         _whole(b"1234", 5)
 
 
-@pytest.mark.parametrize("features", ["^metadata_csum,uninit_bg", "^metadata_csum,uninit_bg,^64bit", "metadata_csum"])
+BARE = "^metadata_csum,^uninit_bg,^64bit"
+
+
+@pytest.mark.parametrize(
+    "features", ["^metadata_csum,uninit_bg", "^metadata_csum,uninit_bg,^64bit", "metadata_csum", BARE]
+)
 def test_a_damaged_descriptor_of_ext_gives_way_to_its_backup(features: str, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     for number in range(40):
         (tmp_path / "tree" / f"file-{number}").write_bytes(b"%d" % number)
     options = ("-b", "1024", "-O", features, "-d", str(tmp_path / "tree"))
-    image = make(tmp_path / "image", 20 * MIB, "mkfs.ext4", "-q", *options)
+    image = make(tmp_path / "image", 40 * MIB, "mkfs.ext4", "-q", *options)
 
     def told(device: ImageDevice) -> dict[bytes, bytes | None]:
         reader = open_reader("ext4", device)
@@ -277,9 +282,10 @@ def test_a_damaged_descriptor_of_ext_gives_way_to_its_backup(features: str, tmp_
     for mask in (1, 4, 128):
         device.changed = {2048 + 8: mask}  # where the table of inodes of the first group lies
         assert told(device) == expected
-    if "uninit_bg" in features:
+    if ",uninit_bg" in features:
         narrow = "^64bit" in features
-        device.changed |= {8194 * 1024 + 0x1E: 1, 8194 * 1024 + (32 if narrow else 64) + 0x1E: 1}
+        for block in (8194, 24578):  # the backups in groups 1 and 3
+            device.changed |= {block * 1024 + 0x1E: 1, block * 1024 + (32 if narrow else 64) + 0x1E: 1}
         with pytest.raises(Damaged, match="checksum of the descriptor of block group 0 is wrong"):
             told(device)
 
