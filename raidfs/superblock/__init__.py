@@ -111,6 +111,7 @@ def scan(source: BlockSource, subject: str) -> Scan:
     )
     if len(ordered) - len(inner) > 1:
         findings.append(_several(subject, [each for each in ordered if each not in inner]))
+    findings += [_inner(subject, each) for each in inner]
     return Scan(tuple(ordered), tuple(findings))
 
 
@@ -152,6 +153,15 @@ def _unreadable(subject: str, metadata: str, at: int, n_lost: int, is_found: boo
         Severity.WARNING if not is_found else Severity.NOTE,
         subject,
         f"{n_lost} bytes are unreadable where a superblock {metadata} would lie, at {format_offset(at)}: {meaning}",
+    )
+
+
+def _inner(subject: str, found: Found) -> Finding:
+    return Finding(
+        Severity.NOTE,
+        subject,
+        f"the superblock {found.metadata} at {format_offset(found.offset)} lies among the data of another one at the "
+        "end of this image: it is taken for that of an array on this one",
     )
 
 
