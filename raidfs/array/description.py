@@ -16,6 +16,7 @@ from raidfs.array.shape import Shape
 from raidfs.array.strays import Strays
 from raidfs.errors import InconsistentDescription
 from raidfs.extents import Extents
+from raidfs.units import SECTOR
 
 LARGEST = 1 << 60
 """No quantity of an array reaches this [bytes]."""
@@ -146,6 +147,13 @@ class Reshape:
     quiet: Extents = Extents()
     backup: str | None = None
     disputed: Extents = Extents()
+
+    @property
+    def step(self) -> int:
+        """What positions are multiples of: whole new stripes (`raid5.c: setup_conf`) or sectors (`raid10.c`) [bytes]."""
+        if not self.after.has_parity:
+            return SECTOR
+        return max(self.before.chunk_size, self.after.chunk_size) * self.after.n_data
 
 
 @dataclass(frozen=True)
@@ -323,12 +331,8 @@ def odd_position(reshape: Reshape, component_sizes: Sequence[int]) -> str:
         reshape: with the position.
         component_sizes: by role, of as many roles as either shape has [bytes].
     """
-    before, after = reshape.before, reshape.after
-    unit = 512  # raid10.c: any sector
-    if after.has_parity:
-        unit = max(before.chunk_size, after.chunk_size) * after.n_data
+    before, after, unit = reshape.before, reshape.after, reshape.step
     if reshape.position < 0 or reshape.position % unit:
-        # raid5.c: setup_conf refuses it too: the front always lies between whole new stripes
         return f"the reshape position {reshape.position} is no multiple of a whole new stripe ({unit} bytes)"
     end = max(shape.array_size(component_sizes[: shape.raid_disks]) for shape in (before, after))
     if reshape.position >= end + unit:

@@ -16,7 +16,7 @@ from raidfs.array.description import ArrayDescription
 from raidfs.array.dispute import Dispute
 from raidfs.array.unended import Unended
 from raidfs.block import BlockSource
-from raidfs.cli.positions import step_of, unmoved
+from raidfs.cli.positions import unmoved
 from raidfs.errors import SourceError
 from raidfs.evidence.overshot import came_there
 from raidfs.evidence.restarted import written_too_far
@@ -68,7 +68,7 @@ def _at_its_end(description: ArrayDescription) -> ArrayDescription:
     """Return the array with a reshape that has come to its end."""
     reshape = description.reshape
     assert reshape is not None
-    end = align_up(description.size, step_of(reshape)) if reshape.direction.is_forward else 0
+    end = align_up(description.size, reshape.step) if reshape.direction.is_forward else 0
     return replace(description, reshape=replace(reshape, position=end, disputed=type(reshape.disputed)()))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from raidfs.array.description import ArrayDescription, Reshape
+from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.evidence.overshot import overshot
 from raidfs.evidence.unmoved_rows import unmoved_rows
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
-from raidfs.units import SECTOR, align_down, align_up, format_offset
+from raidfs.units import align_down, align_up, format_offset
 
 
 def with_position_tested(
@@ -59,15 +59,8 @@ def unmoved(description: ArrayDescription, images: Mapping[int, BlockSource]) ->
     found = overshot(description, images).union(unmoved_rows(description, images))
     if not found:
         return found
-    step = step_of(reshape)
+    step = reshape.step
     low, high = int(found.array[0, 0]), int(found.array[-1, 1])
     if reshape.direction.is_forward:
         return Extents.span(align_down(low, step), high)
     return Extents.span(low, min(align_up(high, step), description.size))
-
-
-def step_of(reshape: Reshape) -> int:
-    """Return what positions of a reshape are multiples of (`raid5.c: setup_conf`; `raid10.c`: any sector) [bytes]."""
-    if not reshape.after.has_parity:
-        return SECTOR
-    return max(reshape.before.chunk_size, reshape.after.chunk_size) * reshape.after.n_data
