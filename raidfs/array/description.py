@@ -150,7 +150,7 @@ class Reshape:
 
     @property
     def step(self) -> int:
-        """What positions are multiples of: whole new stripes (`raid5.c: setup_conf`) or sectors (`raid10.c`) [bytes]."""
+        """What positions are multiples of: whole new stripes (`raid5.c: setup_conf`), sectors (`raid10.c`) [bytes]."""
         if not self.after.has_parity:
             return SECTOR
         return max(self.before.chunk_size, self.after.chunk_size) * self.after.n_data
