@@ -127,13 +127,14 @@ def _accepts(claim: MemberClaim, other: MemberClaim) -> bool:
 
 def _is_enough(claim: MemberClaim, members: Collection[Claimed]) -> bool:
     """Tell whether members are enough to run the array that a claim tells of; whom md still fills is not counted."""
-    return _are_enough(
+    return are_enough(
         claim,
         [each.claim.role for each in members if each.claim.recovery_offset is None or each.claim.reshape is not None],
     )
 
 
-def _are_enough(claim: MemberClaim, roles: Collection[int]) -> bool:
+def are_enough(claim: MemberClaim, roles: Collection[int]) -> bool:
+    """Tell whether members of these roles run the array that a claim tells of, in all its shapes."""
     try:
         shape, reshape = shapes_of(claim)
     except (InconsistentDescription, UnsupportedMetadata):
@@ -228,7 +229,7 @@ def _run_apart(reference: Claimed, able: Sequence[Claimed]) -> Iterator[Finding]
             continue
         pairs = zip(claim.device_roles, first.device_roles, strict=False)
         common = {then for then, now in pairs if then == now and then >= 0}
-        if _are_enough(first, common) or not _are_enough(claim, set(claim.device_roles)):
+        if are_enough(first, common) or not are_enough(claim, set(claim.device_roles)):
             continue
         text = (
             f"{each.path} ran on without {reference.path} (to events {claim.events}), and that without it (to events "

@@ -14,9 +14,10 @@ from raidfs.cli.disputed import settled, with_positions_compared
 from raidfs.cli.duplicates import differing_duplicates
 from raidfs.cli.ended import with_end_tested
 from raidfs.cli.listed import without_disproven
+from raidfs.cli.members import MemberSource
 from raidfs.cli.nested import Nested
 from raidfs.cli.offsets import with_offsets_tested
-from raidfs.cli.opening import MemberSource, Opened, Options, as_member
+from raidfs.cli.opening import Opened, Options, as_member
 from raidfs.cli.outrun import may_be_outrun
 from raidfs.cli.positions import with_position_tested
 from raidfs.cli.replaying import Replayed, replay_logs

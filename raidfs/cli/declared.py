@@ -20,8 +20,9 @@ from raidfs.array.toml_against import Against, Heard
 from raidfs.cli.declared_places import Family, Places, from_folder, places_as_written, places_beside
 from raidfs.cli.listed import without_disproven
 from raidfs.cli.maps import without_maps
+from raidfs.cli.members import MemberSource
 from raidfs.cli.nested import Nested
-from raidfs.cli.opening import MemberSource, Opened, Options, add_member, is_same, open_images
+from raidfs.cli.opening import Opened, Options, add_member, is_same, open_images
 from raidfs.cli.searching import windows_of
 from raidfs.errors import BadArrayFile, RaidfsError, SourceError
 from raidfs.extents import Extents

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from raidfs.block import read_exact
-from raidfs.cli.opening import images_of
+from raidfs.cli.members import images_of
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.engine.explain import Explanation, Place, explain_byte

@@ -15,8 +15,9 @@ import numpy as np
 from rich.progress import TaskID
 
 from raidfs.block import one_request
+from raidfs.cli.members import images_below
 from raidfs.cli.noted import flaws_noted, notes_of
-from raidfs.cli.opening import images_below, refuse_member
+from raidfs.cli.opening import refuse_member
 from raidfs.cli.options import expand_folders, members_argument, options_of, split_last
 from raidfs.cli.progress import progress_bar
 from raidfs.cli.session import OpenArray, open_array

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from raidfs.cli.members import images_of
 from raidfs.cli.nested import Nested
-from raidfs.cli.opening import images_of, open_images
+from raidfs.cli.opening import open_images
 from raidfs.cli.options import expand_folders, members_argument, options_of
 from raidfs.cli.session import OpenArray, open_array
 from raidfs.cli.unread_metadata import Unread, unread_metadata, unread_superblocks

@@ -14,8 +14,9 @@ from raidfs.array.assemble import Assembly
 from raidfs.array.description import ArrayDescription, Member, State
 from raidfs.block import BlockSource
 from raidfs.cli.advice import findings_of_array
+from raidfs.cli.members import MemberSource, images_below, images_of
 from raidfs.cli.nested import Nested
-from raidfs.cli.opening import MemberSource, Opened, Options, images_below, images_of
+from raidfs.cli.opening import Opened, Options
 from raidfs.cli.replaying import Replayed
 from raidfs.engine.account import Account, account_of
 from raidfs.engine.chart import SectionChart, chart_sections

@@ -13,8 +13,10 @@ from functools import partial
 
 from raidfs.array.choose import Claimed, choose_array
 from raidfs.cli.maps import without_maps
+from raidfs.cli.members import FoundMember, MemberSource, Searched, images_below, images_of
+from raidfs.cli.members_within import of_today
 from raidfs.cli.nested import Nested
-from raidfs.cli.searching import members_on
+from raidfs.cli.searching import Seen, members_on
 from raidfs.cli.told import Told, hear
 from raidfs.engine.health import Policy
 from raidfs.errors import EmptySource, NoSuperblock, OutputError, SourceError, SourceInUse, SourceSilent, UsageError
@@ -34,9 +36,6 @@ from raidfs.superblock.found import Found
 from raidfs.superblock.reshape_backup import is_backup_file
 
 _ALL_EXCLUDED = "every MEMBER is excluded; leave at least one"
-
-MemberSource = RawImage | Window | Nested
-"""Where a member's bytes are: a whole image, a partition of one, or another array."""
 
 
 @dataclass(frozen=True)
@@ -77,40 +76,6 @@ def as_member(options: Options) -> Options:
     return replace(options, layout=None, backup_file=None, policy=replace(options.policy, doubtful=True, strict=False))
 
 
-@dataclass(frozen=True)
-class FoundMember:
-    """A member with what it says.
-
-    Attributes:
-        source: its bytes.
-        superblock: of it.
-        claimed: what that says.
-        findings: about it.
-    """
-
-    source: MemberSource
-    superblock: Found
-    claimed: Claimed
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class Searched:
-    """What was found on an image.
-
-    Attributes:
-        members: on it.
-        findings: about the image as a whole.
-        bitmap: (path, bitmap) if it is a file with a write-intent bitmap.
-        backup: the image if it is a file with mdadm's backup of a reshape.
-    """
-
-    members: tuple[FoundMember, ...]
-    findings: tuple[Finding, ...] = ()
-    bitmap: tuple[str, BitmapClaim] | None = None
-    backup: RawImage | None = None
-
-
 @dataclass
 class Opened:
     """Images with the members that were found on them.
@@ -145,18 +110,6 @@ class Opened:
             self.superblocks[each.source.path] = each.superblock
             self.claimed.append(each.claimed)
             self.findings += each.findings
-
-
-def images_of(member: MemberSource) -> tuple[RawImage, ...]:
-    """Return the image that a member lies on; none where it is an array."""
-    if isinstance(member, Nested):
-        return ()
-    return (member.image if isinstance(member, Window) else member,)
-
-
-def images_below(member: MemberSource) -> tuple[RawImage, ...]:
-    """Return all images that a member lies on: of an array, those of its members."""
-    return member.array.images_below if isinstance(member, Nested) else images_of(member)
 
 
 def only(opened: Opened, wanted: str | None) -> Opened:
@@ -213,6 +166,7 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
         raise UsageError("name at least one MEMBER, or say with --array ARRAY.toml what the array is")
     opened = open_images(paths, options, stack)
     unreached: SourceError | None = None
+    found: list[Searched] = []
     for path, image in list(opened.images.items()):
         try:
             searched = in_time(path, options.patience, partial(_search, image, options))
@@ -221,7 +175,9 @@ def open_members(paths: Sequence[str], options: Options, stack: ExitStack) -> Op
             del opened.images[path]
             opened.findings.append(_left_out(path, error))
         else:
-            opened.add(searched)
+            found.append(searched)
+    for searched in of_today(found):
+        opened.add(searched)
     _leave_out(opened, [word for word in options.exclude if _image_named(word, paths)])
     if not opened.claimed:
         raise unreached or NoSuperblock(_nothing_found(list(paths)))
@@ -276,7 +232,12 @@ def _search(image: RawImage, options: Options) -> Searched:
     if not seen:
         text = f"{image.path} holds no md superblock and is left out"
         findings.append(Finding(Severity.WARNING, image.path, text))
-    return Searched(tuple(_member(each.source, each.found, options) for each in seen), tuple(findings))
+    return Searched(tuple(_with_inner(each, options) for each in seen), tuple(findings))
+
+
+def _with_inner(seen: Seen, options: Options) -> FoundMember:
+    member = _member(seen.source, seen.found, options)
+    return member if seen.within is None else replace(member, within=_member(seen.source, seen.within, options))
 
 
 def _leave_out(opened: Opened, words: Sequence[str]) -> None:

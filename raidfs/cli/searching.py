@@ -13,16 +13,17 @@ from raidfs.finding import Finding, Severity
 from raidfs.image.raw import RawImage
 from raidfs.image.window import Window
 from raidfs.partition import Partition, read_partitions
-from raidfs.superblock import WITHOUT_PLACE, claim_of, scan
+from raidfs.superblock import WITHOUT_PLACE, Scan, claim_of, scan
 from raidfs.superblock.found import Found
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A superblock, and where it was seen from."""
+    """A superblock, where it was seen from, and what lies among its data and seems to be seen through its array."""
 
     source: RawImage | Window
     found: Found
+    within: Found | None = None
 
     @property
     def place(self) -> int:
@@ -42,7 +43,7 @@ def members_on(image: RawImage) -> tuple[list[Seen], list[Finding]]:
     partitions, said = read_partitions(image, image.path)
     whole = scan(image, image.path)
     inside = _inside(image, partitions)
-    own = next((Seen(image, each) for each in whole.found), None)
+    own = _preferred(image, whole)
     if own is None:
         return inside, [*(said if inside else whole.findings)]
     of_partition = [each for each in inside if each.place == own.place and each.found.intact >= own.found.intact]
@@ -74,14 +75,20 @@ def _inside(image: RawImage, partitions: Sequence[Partition]) -> list[Seen]:
     """Look into the partitions; of two that show one superblock the first counts."""
     seen: dict[int, Seen] = {}
     for each, window in zip(partitions, windows_of(image, partitions), strict=True):
-        for found in scan(window, window.path).found[:1]:
-            if found.metadata in WITHOUT_PLACE and (each.is_cut or _is_too_large(found)):
+        here = _preferred(window, scan(window, window.path))
+        if here is not None:
+            if here.found.metadata in WITHOUT_PLACE and (each.is_cut or _is_too_large(here.found)):
                 continue  # it is seen from a wrong start
-            here = Seen(window, found)
             there = seen.setdefault(here.place, here)
             if here.found.intact > there.found.intact:
                 seen[here.place] = here
     return list(seen.values())
+
+
+def _preferred(source: RawImage | Window, seen: Scan) -> Seen | None:
+    if not seen.found:
+        return None
+    return Seen(source, seen.found[0], next((each for each in seen.within if each is not seen.found[0]), None))
 
 
 def _is_too_large(found: Found) -> bool:

@@ -57,10 +57,12 @@ class Scan:
     Attributes:
         found: all superblocks, the preferred one first.
         findings: about the image as a whole; each superblock carries its own.
+        within: those of `found` that lie among the data of another one, and seem to belong to what is on its array.
     """
 
     found: tuple[Found, ...]
     findings: tuple[Finding, ...]
+    within: tuple[Found, ...] = ()
 
 
 def places(size: int) -> list[int]:
@@ -105,14 +107,13 @@ def scan(source: BlockSource, subject: str) -> Scan:
     if not any(each.metadata == "1.0" for each in found.values()):
         for superblock in find_moved(source, subject):
             found.setdefault(superblock.offset, superblock)
-    inner = [each for each in found.values() if any(_is_within(each, other, source.size) for other in found.values())]
+    within = [each for each in found.values() if any(_is_within(each, other, source.size) for other in found.values())]
     ordered = sorted(
-        found.values(), key=lambda each: (each not in inner, *_preference(each, source.size)), reverse=True
+        found.values(), key=lambda each: (each not in within, *_preference(each, source.size)), reverse=True
     )
-    if len(ordered) - len(inner) > 1:
-        findings.append(_several(subject, [each for each in ordered if each not in inner]))
-    findings += [_inner(subject, each) for each in inner]
-    return Scan(tuple(ordered), tuple(findings))
+    if len(ordered) - len(within) > 1:
+        findings.append(_several(subject, [each for each in ordered if each not in within]))
+    return Scan(tuple(ordered), tuple(findings), tuple(each for each in ordered if each in within))
 
 
 def claim_of(found: Found) -> MemberClaim:
@@ -124,7 +125,8 @@ def _is_within(found: Found, other: Found, size: int) -> bool:
     """Tell whether a superblock belongs to what lies on the array of another one: md on md, with data from sector 0 on.
 
     A disk that was used again holds such a pair, too; then the data of the new superblock reach over the old one at the
-    end of the disk. On an array they end before it, or, where that has several members, do not fit on this one.
+    end of the disk. On an array they end before it, or, where that has several members, do not fit on this one. A
+    member that was copied onto a larger disk looks the same: only the others can tell; see `raidfs.array.leftover`.
     """
     if found is other or not (found.intact and other.intact):
         return False
@@ -153,15 +155,6 @@ def _unreadable(subject: str, metadata: str, at: int, n_lost: int, is_found: boo
         Severity.WARNING if not is_found else Severity.NOTE,
         subject,
         f"{n_lost} bytes are unreadable where a superblock {metadata} would lie, at {format_offset(at)}: {meaning}",
-    )
-
-
-def _inner(subject: str, found: Found) -> Finding:
-    return Finding(
-        Severity.NOTE,
-        subject,
-        f"the superblock {found.metadata} at {format_offset(found.offset)} lies among the data of another one at the "
-        "end of this image: it is taken for that of an array on this one",
     )
 
 

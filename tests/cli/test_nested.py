@@ -20,7 +20,7 @@ from raidfs.extents import Extents
 from tests.oracle.writer import Simulation
 from tests.support.cli import mounted
 from tests.support.golden import fingerprints
-from tests.support.stacked import CHUNK, OFFSET, raid1, raid5, uuid_of
+from tests.support.stacked import CHUNK, OFFSET, copy_onto_used_disk, raid1, raid5, uuid_of
 
 
 @dataclass(frozen=True)
@@ -349,3 +349,20 @@ def test_what_becomes_doubtful_within_while_it_is_read_is_not_believed_outside(s
         assert lost
         for start, stop in Extents.span(0, len(content)).difference(lost):
             assert content[start:stop] == stack.outer.truth[start:stop]
+
+
+@pytest.mark.parametrize("metadata", ["0.90", "1.0"])
+@pytest.mark.parametrize("level", [1, 5])
+@pytest.mark.parametrize("used_before", [(0,), (0, 1)])
+def test_a_member_copied_onto_a_disk_of_an_earlier_array_is_one(
+    metadata: str, level: int, used_before: tuple[int, ...], tmp_path: Path
+) -> None:
+    array, members = raid5(tmp_path / "array", 9)
+    for role in used_before:
+        copy_onto_used_disk(members[role], metadata, level, role)
+    with open_array([str(path) for path in members]) as opened:
+        assert opened.description.uuid == uuid_of(array)
+        assert read_exact(opened.source, 0, opened.source.size) == (array.truth, Extents())
+        assert len(opened.description.serving) == 3
+        told = [finding.message for finding in opened.findings if "holds two superblocks" in finding.message]
+        assert len(told) == len(used_before)

@@ -71,6 +71,37 @@ def raid1(folder: Path, seed: int, contents: Sequence[bytes], metadata: str) -> 
     return paths
 
 
+def copy_onto_used_disk(image: Path, metadata: str, level: int, role: int) -> None:
+    """Make an image that of a larger disk, at whose end the superblock of an earlier array of three is left over.
+
+    Args:
+        image: of a member of a later array.
+        metadata: 0.90 or 1.0.
+        level: of the earlier array.
+        role: in it.
+    """
+    content = image.read_bytes()
+    size = (len(content) // (64 * 1024) + 4) * 64 * 1024
+    whole = device_size(size, 0)
+    at = superblock_offset(metadata, whole)
+    told = Superblock(
+        level=level,
+        layout=0 if level == 1 else 2,
+        chunk=0 if level == 1 else CHUNK,
+        raid_disks=3,
+        component_size=size,
+        device_number=role,
+        device_roles=(0, 1, 2),
+        data_size=size,
+        array_uuid=bytes([99]) * 16,
+        device_uuid=bytes([role]) * 16,
+    )
+    raw = build_v0(told) if metadata == "0.90" else build_v1(told, at)
+    disk = bytearray(content.ljust(whole, b"\0"))
+    disk[at : at + len(raw)] = raw
+    image.write_bytes(disk)
+
+
 def uuid_of(array: Simulation) -> str:
     """Return its uuid as mdadm prints it."""
     digits = array.array_uuid.hex()

@@ -1,0 +1,35 @@
+"""Which superblocks are left over from an array that the disks belonged to before.
+
+An image may hold two superblocks, one among the data of the other. Either it is a member of an array that is itself a
+member of another one, and this is seen through it; or a member was copied onto a larger disk that had been one of
+another array, whose superblock is still at its end. One image cannot tell; all of them together can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from raidfs.array.accusing import are_enough
+from raidfs.array.choose import Claimed, arrays_in
+
+
+def left_over(claimed: Sequence[Claimed], within: Mapping[str, Claimed]) -> dict[str, str]:
+    """Return the arrays that are not there any more: why, one clause, by uuid.
+
+    Args:
+        claimed: what is preferred on each image.
+        within: what lies among the data of that, by the path of the image.
+    """
+    why: dict[str, str] = {}
+    for uuid, members in arrays_in(claimed).items():
+        inner = [within[each.path] for each in members if each.path in within]
+        if len({_device(each) for each in inner}) > 1:
+            why[uuid] = "different members of another array lie on its members, and an array has room for one"
+        elif inner and not are_enough(members[0].claim, {each.claim.role for each in members}):
+            why[uuid] = "the images hold too few members of it"
+    return why
+
+
+def _device(member: Claimed) -> tuple[str, str | int]:
+    claim = member.claim
+    return claim.array_uuid, claim.device_number if claim.device_uuid is None else claim.device_uuid
