@@ -58,6 +58,8 @@ class Front:
         likely_agreed: array bytes that are the same at both places, near a clean edge. They hold nothing that tells,
             such as zeros, so what was overwritten too early would leave no trace.
         proofs: the evidence.
+        disorder: from a row that is left to one that is written, so far behind it in the order of travel that one run
+            of the reshape cannot have written it before [component bytes of the new geometry]; empty: there are none.
     """
 
     cut: int
@@ -68,6 +70,7 @@ class Front:
     agreed: Extents = Extents()
     likely_agreed: Extents = Extents()
     proofs: tuple[Proof, ...] = ()
+    disorder: Extents = Extents()
 
     def __post_init__(self) -> None:
         """Refuse rows that are said to be two things.

@@ -27,7 +27,8 @@ from raidfs.errors import SourceError
 from raidfs.evidence.belonging import NONE, Belonging, belonging
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
-from raidfs.evidence.restarted import written_too_far
+from raidfs.evidence.read_sums import sums_read
+from raidfs.evidence.restarted import out_of_order, written_too_far
 from raidfs.finding import Finding
 from raidfs.geometry.reshape import lag_limit, likely_by_front, undecided_by_front
 from raidfs.image.patient import TimedSource
@@ -154,8 +155,10 @@ def _asked(
     found = find_front(description, patient())
     structures = _structures(description, found, members, options)
     description = find_front(description, patient(), structures=structures) if structures else found
+    description = replace(description, withheld=description.withheld or out_of_order(found))
     with suppress(SourceError):
-        description = replace(description, withheld=description.withheld or moved_twice(description, patient()))
+        twice = description.withheld or moved_twice(description, patient()) or sums_read(description, patient())
+        description = replace(description, withheld=twice)
         return with_position_tested(description, patient())
     return description, []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from raidfs.array.description import ArrayDescription
+from raidfs.array.description import ArrayDescription, Reshape
 from raidfs.block import BlockSource
 from raidfs.evidence.overshot import overshot
 from raidfs.evidence.unmoved_rows import unmoved_rows
@@ -19,8 +19,11 @@ def with_position_tested(
 ) -> tuple[ArrayDescription, list[Finding]]:
     """Doubt what the reshape never came to by the data, though its recorded position says so.
 
+    Where it went on from there, it has been there. It may have gone so far that what it left behind at old places is
+    written over, and by pages whose old places are written over in turn: nothing tells these from what was left.
+
     Args:
-        description: the array.
+        description: the array, with the front of its reshape.
         images: by role, of the members that serve.
 
     Returns:
@@ -29,8 +32,11 @@ def with_position_tested(
     Raises:
         SourceError: a member is gone.
     """
-    reshape, never = description.reshape, unmoved(description, images)
-    if reshape is None or description.withheld or not never:
+    reshape = description.reshape
+    if reshape is None or description.withheld or _went_on(reshape):
+        return description, []
+    never = unmoved(description, images)
+    if not never:
         return description, []
     low, high = int(never.array[0, 0]), int(never.array[-1, 1])
     text = (
@@ -41,6 +47,11 @@ def with_position_tested(
     disputed = reshape.disputed.union(never)
     reshape = replace(reshape, disputed=disputed, quiet=reshape.quiet.difference(disputed))
     return replace(description, reshape=reshape), [Finding(Severity.ERROR, "array", text)]
+
+
+def _went_on(reshape: Reshape) -> bool:
+    """Tell whether rows ahead of the recorded position were written."""
+    return reshape.front is not None and bool(reshape.front.written or reshape.front.likely_written)
 
 
 def unmoved(description: ArrayDescription, images: Mapping[int, BlockSource]) -> Extents:

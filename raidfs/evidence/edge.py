@@ -36,6 +36,10 @@ _LONG = 16
 """Rows in a run that tell nothing from which on they are taken for what they look like."""
 ENOUGH_SOUND = 64
 """Rows in which a torn write would be seen, and none is, that make an edge clean."""
+_FEW_SOUND = 16
+"""So many do, too, where they are most of the rows near the edge that hold something."""
+_SHARE_SOUND = 0.75
+"""What most of them are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +166,9 @@ def _is_clean(votes: Votes, travel: Numbers, between: tuple[int, int | None], in
     near = travel >= low - in_flight
     if high is not None:
         near &= travel <= high + in_flight
-    return not (votes.torn & near).any() and int((votes.sound & near).sum()) >= ENOUGH_SOUND
+    n_sound, n_busy = int((votes.sound & near).sum()), int((votes.busy & near).sum())
+    is_enough = n_sound >= ENOUGH_SOUND or (n_sound >= _FEW_SOUND and n_sound >= _SHARE_SOUND * n_busy)
+    return is_enough and not (votes.torn & near).any()
 
 
 def _torn_unseen(votes: Votes, travel: Numbers) -> Flags:

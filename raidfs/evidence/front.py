@@ -182,7 +182,15 @@ def _front(window: Window, survey: Survey, votes: Votes, edge: Edge) -> Front:
         agreed=_pages(sure),
         likely_agreed=_pages(equal[~_may_be_lost(window, survey, edge, equal)]) if edge.is_clean else Extents(),
         proofs=_proofs(window, survey, votes, edge),
+        disorder=_disorder(window, edge),
     )
+
+
+def _disorder(window: Window, edge: Edge) -> Extents:
+    """Return where rows of one run cannot be left and written."""
+    if edge.first_left is None or edge.last_written - edge.first_left <= edge.in_flight:
+        return Extents()
+    return _span(window, edge.first_left, edge.last_written + 1)
 
 
 def _may_be_lost(window: Window, survey: Survey, edge: Edge, pages: Numbers) -> Flags:

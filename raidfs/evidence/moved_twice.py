@@ -24,7 +24,7 @@ run of a reshape would have taken it from: there it is the content that repeats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -34,6 +34,7 @@ from raidfs.array.description import ArrayDescription, Reshape, State
 from raidfs.array.shape import Shape
 from raidfs.block import BlockSource
 from raidfs.errors import GeometryError, InconsistentDescription
+from raidfs.evidence.bands import PAGES, around_edges, around_one, for_width, from_begin
 from raidfs.evidence.cells import Flags, Ids
 from raidfs.evidence.contents import contents_at
 from raidfs.evidence.moves import Side, come_from, goes_to, whole_pages
@@ -43,10 +44,6 @@ from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import Side as Place
 from raidfs.geometry.reshape import sections_of, undecided_by_front
 
-_PAGES = 16
-"""Neighbouring pages that are looked at together."""
-_SPREAD = 48
-"""Places that are looked at all over the array."""
 _ENOUGH = 8
 """Different contents in the stead of others that tell."""
 _SHARE = 0.75
@@ -56,11 +53,11 @@ _FEW = 4
 _SEVERAL = 2
 """Distances between the pages, and members that they were moved from."""
 _MORE = 4
-"""By so many, at least, such places outnumber those where pages are the same as what lies on the other side."""
+"""By so many, at least, such places outnumber those where pages are the same as what lies as far on the other side."""
 _EDGES = 2
 """Places where the geometry changes, from the begin and from the end of the array, around which more are looked at."""
-_LEAST = 0.15
-"""From one place to the next, from the begin on, it is further by this share at least."""
+_BANDS = 8
+"""Places that tell, around which more are looked at."""
 _OTHERS = 3
 """Other geometries have as many members more or fewer."""
 
@@ -72,11 +69,13 @@ class _Reading:
     Attributes:
         description: the array, with the front of its reshape.
         images: by role, of the members that count.
+        filled: the same, and of members that the reshape itself fills: what it has written there counts.
         old, new: its geometries.
     """
 
     description: ArrayDescription
     images: Mapping[int, BlockSource]
+    filled: Mapping[int, BlockSource]
     old: Side
     new: Side
 
@@ -119,9 +118,9 @@ class _Reading:
         """Number the contents of all copies of pages; uint64 (k, copies): 0 where it is unknown or tells nothing."""
         is_new = self.is_new(pages)
         found = np.zeros((len(pages), max(self.old.n_copies, self.new.n_copies)), dtype=np.uint64)
-        for side, here in ((self.old, ~is_new), (self.new, is_new)):
+        for side, images, here in ((self.old, self.images, ~is_new), (self.new, self.filled, is_new)):
             role, offset = side.places(pages[here])
-            found[here, : role.shape[1]] = contents_at(self.images, role, offset)
+            found[here, : role.shape[1]] = contents_at(images, role, offset)
         return found
 
 
@@ -138,10 +137,10 @@ class _Looked:
     number: Numbers
     ids: Ids
 
-    def only(self, starts: Sequence[int]) -> _Looked:
+    def only(self, starts: Collection[int]) -> _Looked:
         """Return those at some places [array bytes]."""
         first = np.flatnonzero(np.diff(self.number, prepend=-1))
-        here = np.isin(self.pages[first], starts)[np.cumsum(np.diff(self.number, prepend=-1) != 0) - 1]
+        here = np.isin(self.pages[first], list(starts))[np.cumsum(np.diff(self.number, prepend=-1) != 0) - 1]
         return _Looked(self.pages[here], self.number[here], self.ids[here])
 
 
@@ -172,6 +171,13 @@ class _Compared:
         twins = np.bincount(self.number[self.is_twin], minlength=n)
         return np.flatnonzero((told >= _FEW) & (twins >= _SHARE * told))
 
+    def distances(self) -> dict[int, int]:
+        """Return at how many places that tell pages are in the stead of others, by how far these lie [bytes]."""
+        found = self.is_twin & np.isin(self.number, self.telling())
+        pairs = np.unique(np.stack((self.number[found], np.abs(self.far[found]))), axis=1)
+        far, times = np.unique(pairs[1], return_counts=True)
+        return dict(zip(far.tolist(), times.tolist(), strict=True))
+
     def proves(self) -> bool:
         """Tell whether enough pages are in the stead of others."""
         found = self.is_twin & np.isin(self.number, self.telling())
@@ -195,12 +201,20 @@ def moved_twice(description: ArrayDescription, images: Mapping[int, BlockSource]
     reshape = description.reshape
     if reshape is None or not _is_comparable(description, reshape):
         return ""
-    able = {role: image for role, image in images.items() if description.serving[role].state is State.IN_SYNC}
+    state = {role: member.state for role, member in description.serving.items()}
     reading = _Reading(
-        description, able, _side(description, reshape.before, "data_offset"), _after(description, reshape)
+        description,
+        {role: image for role, image in images.items() if state[role] is State.IN_SYNC},
+        {role: image for role, image in images.items() if state[role] in (State.IN_SYNC, State.RECOVERING)},
+        _side(description, reshape.before, "data_offset"),
+        _side(description, reshape.after, "new_data_offset"),
     )
-    begun = _from_begin(reading, reshape)
-    looked = _look(reading, sorted({*begun, *_around_edges(reading, reshape)}))
+    size, begun = description.size, from_begin(reshape, description.size)
+    starts = begun | around_edges(reshape, size, _edges(reading, reshape))
+    if reshape.before.raid_disks == reshape.after.raid_disks:
+        starts |= for_width(reshape, size, _width(reading))
+    looked = _look(reading, starts)
+    looked = _look(reading, starts | _around_bands(_compare(reading, reading.new, looked), looked, size))
     if _proves(reading, reading.new, looked):
         return (
             f"pages were moved from places that had been written over before (recorded position: {reshape.position}): "
@@ -235,10 +249,6 @@ def _side(description: ArrayDescription, shape: Shape, offset: str) -> Side:
     return Side(zone_of(shape, description.component_size), starts)
 
 
-def _after(description: ArrayDescription, reshape: Reshape) -> Side:
-    return _side(description, reshape.after, "new_data_offset")
-
-
 def _others(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[Shape, Side]]:
     """Yield the geometries to which an earlier reshape may have gone: with other members, its data moved or not."""
     # a reshape in place needs a backup, which there is none of for RAID10
@@ -258,12 +268,22 @@ def _others(description: ArrayDescription, reshape: Reshape) -> Iterator[tuple[S
         yield from ((shape, side) for side in sides)
 
 
-def _look(reading: _Reading, starts: Sequence[int]) -> _Looked:
+def _look(reading: _Reading, starts: Collection[int]) -> _Looked:
     """Look at the pages from some places on."""
-    runs = [whole_pages(start, _PAGES, reading.description.size) for start in starts]
+    runs = [whole_pages(start, PAGES, reading.description.size) for start in sorted(starts)]
     pages = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
     number = np.repeat(np.arange(len(runs)), [len(run) for run in runs])
     return _Looked(pages, number, reading.contents(pages))
+
+
+def _around_bands(found: _Compared, looked: _Looked, size: int) -> set[int]:
+    """Return places around those that tell: a band can be so narrow that only one or two lie in it."""
+    places: set[int] = set()
+    for number in found.telling().tolist()[:_BANDS]:
+        here = found.number == number
+        width = abs(int(np.median(found.far[here & found.is_twin])))
+        places |= around_one(int(looked.pages[here].min()), width, size)
+    return places
 
 
 def _proves(reading: _Reading, earlier: Side, looked: _Looked) -> bool:
@@ -271,8 +291,8 @@ def _proves(reading: _Reading, earlier: Side, looked: _Looked) -> bool:
     found = _compare(reading, earlier, looked)
     if not found.proves():
         return False
-    across = _compare(reading, earlier, looked, across=True)
-    return len(found.telling()) - len(across.telling()) >= _MORE
+    mine, others = found.distances(), _compare(reading, earlier, looked, across=True).distances()
+    return sum(max(0, n - others.get(far, 0)) for far, n in mine.items()) >= _MORE
 
 
 def _compare(reading: _Reading, earlier: Side, looked: _Looked, *, across: bool = False) -> _Compared:
@@ -290,7 +310,7 @@ def _compare(reading: _Reading, earlier: Side, looked: _Looked, *, across: bool 
     # where it is not known whether y was moved its old place holds y, or what was moved there; but never x
     is_told = (reading.is_whole(pages) & reading.is_decided(pages))[:, None]
     is_told = is_told & reading.is_whole(others) & (others != pages[:, None])
-    is_told &= (ids != 0).any(axis=1)[:, None]
+    is_told &= (ids != 0).any(axis=1)[:, None] & ~_are_one(reading, pages, others)
     twins = np.zeros((*others.shape, ids.shape[1]), dtype=np.uint64)
     twins[is_told] = reading.contents(others[is_told])
     often = _found_often(ids, pages, twins, others)
@@ -310,6 +330,17 @@ def _compare(reading: _Reading, earlier: Side, looked: _Looked, *, across: bool 
     )
 
 
+def _are_one(reading: _Reading, pages: Numbers, others: Numbers) -> Flags:
+    """Tell which pages are read from the place from which another one is: in place, two may change theirs; (k, n)."""
+    found = np.zeros(others.shape, dtype=np.bool_)
+    for column in range(others.shape[1]):
+        there = np.flatnonzero(reading.is_new(pages) & (others[:, column] >= 0) & ~reading.is_new(others[:, column]))
+        mine, theirs = reading.new.places(pages[there]), reading.old.places(others[there, column])
+        same = [m[:, :, None] == t[:, None, :] for m, t in zip(mine, theirs, strict=True)]
+        found[there, column] = (same[0] & same[1]).any(axis=(1, 2))
+    return found
+
+
 def _found_often(ids: Ids, pages: Numbers, twins: Ids, others: Numbers) -> Ids:
     """Return contents that lie in more pages than where one is in the stead of others."""
     held = np.concatenate((ids.reshape(-1), twins.reshape(-1)))
@@ -320,37 +351,17 @@ def _found_often(ids: Ids, pages: Numbers, twins: Ids, others: Numbers) -> Ids:
     return found
 
 
-def _from_begin(reading: _Reading, reshape: Reshape) -> list[int]:
-    """Return places ever further from where the reshape began, from its position, and all over the array."""
-    size, step = reading.description.size, _step(reshape)
-    found = {*range(0, size, max(_PAGES * PAGE, size // _SPREAD)), *_around(reshape.position, step, size)}
-    ratio = 1 + max(abs(1 - reshape.after.raid_disks / reshape.before.raid_disks) / 2, _LEAST)
-    for far in _growing(step, size, ratio):
-        found.add(far - step if reshape.direction.is_forward else size - far)
-    return _within(found, size)
+def _width(reading: _Reading) -> int:
+    """Return how wide a band is at least, by how far the members' data are moved [array bytes]."""
+    moves = [abs(reading.new.start[role] - reading.old.start[role]) for role in reading.new.start]
+    return min(moves, default=0) * reading.new.zone.table.n_data
 
 
-def _around_edges(reading: _Reading, reshape: Reshape) -> list[int]:
-    """Return places ever further from where the geometry changes, and from what an earlier run would have put there."""
-    size, starts = reading.description.size, reading.bounds[0].tolist()
+def _edges(reading: _Reading, reshape: Reshape) -> set[int]:
+    """Return where the geometry changes, and what an earlier run would have put there."""
+    starts = reading.bounds[0].tolist()
     edges = {reshape.position, *starts[:_EDGES], *starts[-_EDGES:]}
-    edges |= {each for edge in tuple(edges) for each in _put_from(edge, reading, reshape.after)}
-    return _within({at for edge in edges for at in _around(edge, _step(reshape), size)}, size)
-
-
-def _step(reshape: Reshape) -> int:
-    return max(reshape.before.chunk_size, reshape.after.chunk_size, _PAGES * PAGE)
-
-
-def _around(edge: int, step: int, size: int) -> Iterator[int]:
-    """Yield places on both sides of one, ever further away."""
-    for far in _growing(step, size, 2.0):
-        yield edge - far
-        yield edge + far - step
-
-
-def _within(starts: Iterable[int], size: int) -> list[int]:
-    return sorted({start // PAGE * PAGE for start in starts if 0 <= start < size})
+    return edges | {each for edge in edges for each in _put_from(edge, reading, reshape.after)}
 
 
 def _put_from(edge: int, reading: _Reading, shape: Shape) -> list[int]:
@@ -358,11 +369,3 @@ def _put_from(edge: int, reading: _Reading, shape: Shape) -> list[int]:
     around = edge // PAGE * PAGE + np.arange(-shape.raid_disks, shape.raid_disks + 1) * shape.chunk_size
     found = come_from(around[around >= 0], reading.old, reading.new)
     return [int(found.min()), int(found.max())] if len(found) else []
-
-
-def _growing(first: int, stop: int, ratio: float) -> Iterator[int]:
-    """Yield distances, ever greater."""
-    distance = float(first)
-    while distance < stop:
-        yield int(distance)
-        distance = max(distance * ratio, distance + first / 2)

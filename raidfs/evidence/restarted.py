@@ -173,6 +173,31 @@ def written_too_far(description: ArrayDescription, images: Mapping[int, BlockSou
     return _changed(ahead, reshape.position)
 
 
+def out_of_order(description: ArrayDescription) -> str:
+    """Say that rows are written behind others that are left, as no run of a reshape does it, one sentence; '': none.
+
+    A second run leaves it so that has not come yet to where an earlier one was:
+
+        |== second run ==|## earlier run, its old places written over ##|-- old geometry --|
+                    left ^                                     written ^
+
+    What the second run wrote last still lies at its old place, as where a reshape stands. But so does what the earlier
+    one wrote last.
+
+    Args:
+        description: the array, with the front of its reshape.
+    """
+    reshape = description.reshape
+    if reshape is None or reshape.front is None or not reshape.front.disorder:
+        return ""
+    ((start, stop),) = reshape.front.disorder
+    return (
+        f"the reshape stands at two places: ahead of its recorded position ({reshape.position}) rows were not written, "
+        f"and others further on were, between the bytes {start} and {stop} of each member's data: an earlier run came "
+        "so far and it was begun anew, which moves data twice, or a member is out of date"
+    )
+
+
 def _changed(ahead: _Ahead, position: int) -> str:
     """Say that rows before the bound are new, but not made of what their old places hold, one sentence; or ''."""
     window = ahead.window

@@ -18,7 +18,7 @@ from tests.oracle.layouts import Geometry
 from tests.oracle.places import Copies
 from tests.oracle.writer import Simulation
 from tests.support.crashes import reshaping_arrays
-from tests.support.restarts import COMPONENT, K, Kind, Mirror, begun, copied, run_again, run_another, served
+from tests.support.restarts import COMPONENT, K, Kind, Mirror, begun, copied, part, run_again, run_another, served
 from tests.support.simulated import describe, images_of, memory_sources
 
 NEAR, OFFSET = 0x102, 0x10201
@@ -44,6 +44,10 @@ AGAIN = {
     "chunk": (Kind(raid5(4), raid5(4, 32 * K)), 0.3, 0.3),
     "chunk, with the front of the first run": (Kind(raid5(4), raid5(4, 32 * K)), 0.45, 0.3),
     "layout": (Kind(raid5(4), raid5(4, layout=1)), 0.45, 0.4),
+    "chunk, far beyond": (Kind(raid5(4), raid5(4, 32 * K), room=512 * K), 0.8, 0.05),
+    "raid5 from raid0": (Kind(raid5(4, layout=5), raid5(4), room=256 * K, filled=(3,)), 0.45, 0.25),
+    "raid5 from raid0, further": (Kind(raid5(4, layout=5), raid5(4), room=256 * K, filled=(3,)), 0.3, 0.7),
+    "raid5 from raid0, wide": (Kind(raid5(5, 64 * K, 5), raid5(5, 64 * K), room=512 * K, filled=(4,)), 0.4, 0.8),
 }
 COPIED = {
     "members": (Mirror(raid10(NEAR, 4), raid10(NEAR, 6)), 0.7, 0.4),
@@ -147,6 +151,20 @@ def test_copies_of_files_are_no_evidence(kind: str, unit: int, apart: int, share
         paths = begun(reshape, share, in_pairs(reshape.before.capacity(COMPONENT), unit, apart)).save(tmp_path)
     with open_array([str(path) for path in paths]) as opened:
         assert not any("moved from places" in finding.message for finding in opened.findings)
+
+
+@pytest.mark.parametrize("missing", [0, 5, 12])
+def test_pages_that_change_places_are_read_from_one(missing: int, tmp_path: Path) -> None:
+    """In place: of two such pages near the front one is known to be moved, and of the other it is open."""
+    kind = Kind(Geometry(6, 2, 5, 64 * K), Geometry(6, 2, 5, 16 * K), room=0)
+    array = begun(kind, 0.0)
+    progress = part(array, 1 / 3)
+    stop = progress // kind.after.data_disks - missing * 4 * K
+    array.tear(progress, lambda component_offset, _role: component_offset < stop)
+    wrong, withheld, said = served(array.save(tmp_path), bytes(array.truth))
+    assert wrong == 0
+    assert withheld < kind.before.stripe_size * 4
+    assert "moved from places" not in said
 
 
 def said_of(description: ArrayDescription, images: dict[int, BlockSource]) -> str:

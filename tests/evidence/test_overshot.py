@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_accusing import seen, true_content
+from tests.oracle.layouts import Geometry
 from tests.support.golden import Case, cases_here
 from tests.support.positions import record
+from tests.support.restarts import K, Kind, begun, served
 
 FURTHER = {
     "i-r10-n2-4to6-12-64k": (44 << 20, 48234496),
@@ -42,3 +44,15 @@ def test_a_position_that_is_too_far_serves_nothing_wrong_as_good(case: Case, tmp
         assert not wrong[found.good[: len(content)]].any()
         assert not wrong[~found.lost[: len(content)]].any()
         assert any("lies too far by the data" in each or "begun anew" in each for each in found.findings)
+
+
+@pytest.mark.parametrize("rows", [0, 3, 8, 20, 40])
+def test_a_reshape_that_went_on_without_record_is_none(rows: int, tmp_path: Path) -> None:
+    """Also where it went so far that the old copies behind the position are overwritten, and their old places too."""
+    kind = Kind(Geometry(5, 5, 4, 64 * K), Geometry(5, 2, 4, 64 * K), room=512 * K, filled=(3,))
+    array = begun(kind, 0.25)
+    array.tear(array.position + rows * kind.after.stripe_size)
+    wrong, withheld, said = served(array.save(tmp_path), bytes(array.truth))
+    assert wrong == 0
+    assert withheld == 0
+    assert "lies too far" not in said

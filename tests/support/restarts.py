@@ -30,6 +30,7 @@ class Kind:
         room: by how much data offsets move, against the direction of travel [bytes].
         backwards: direction, where there are as many members.
         component: component size [bytes].
+        filled: roles of the old geometry that have no member yet: a RAID0 is a RAID5 whose parity nobody holds.
     """
 
     before: Geometry
@@ -37,6 +38,7 @@ class Kind:
     room: int = 1 << 20
     backwards: bool = False
     component: int = COMPONENT
+    filled: tuple[int, ...] = ()
 
     @property
     def is_backward(self) -> bool:
@@ -57,7 +59,9 @@ def begun(kind: Kind, first: float, content: bytes | None = None, seed: int = 1)
         data=Random(seed).randbytes(before.capacity(kind.component)) if content is None else content,
         seed=seed,
     )
-    array.start_reshape(after, [moved for _ in roles], backwards=kind.backwards)
+    for role in kind.filled:
+        array.fail(role)
+    array.start_reshape(after, [moved for _ in roles], backwards=kind.backwards, fill=kind.filled)
     array.advance(part(array, first))
     return array
 

@@ -1,0 +1,76 @@
+"""Parity that is read as data: nothing else tells of a reshape in place that was begun anew, or never came so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.oracle.layouts import Geometry
+from tests.oracle.writer import Simulation
+from tests.support.restarts import COMPONENT, K, Kind, begun, part, run_again, served
+
+KINDS = {
+    "raid5, chunk": Kind(Geometry(5, 2, 4, 16 * K), Geometry(5, 2, 4, 32 * K), room=0),
+    "raid5, layout": Kind(Geometry(5, 2, 4, 32 * K), Geometry(5, 1, 4, 32 * K), room=0),
+    "raid6, chunk": Kind(Geometry(6, 2, 5, 16 * K), Geometry(6, 2, 5, 64 * K), room=0),
+    "raid6, smaller chunk": Kind(Geometry(6, 2, 5, 64 * K), Geometry(6, 2, 5, 16 * K), room=0),
+    "raid6, layout": Kind(Geometry(6, 2, 6, 32 * K), Geometry(6, 3, 6, 32 * K), room=0),
+}
+LETTERS = b"etaoinshrdlu ,.\n"
+
+
+def text(size: int, seed: int) -> bytes:
+    """What is mixed less than its sums."""
+    return Random(seed).randbytes(size).translate(LETTERS * (256 // len(LETTERS)))
+
+
+def words(kind: Kind) -> bytes:
+    return text(kind.before.capacity(COMPONENT), 7)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.5), (0.5, 0.4)])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_reshape_in_place_that_was_begun_anew_is_recognised(
+    name: str, first: float, second: float, tmp_path: Path
+) -> None:
+    array = begun(KINDS[name], first, words(KINDS[name]))
+    truth = bytes(array.truth)
+    run_again(array, second)
+    wrong, withheld, said = served(array.save(tmp_path), truth)
+    assert wrong == 0
+    assert withheld == len(truth)
+    assert "begun anew" in said
+
+
+def recorded_at(array: Simulation, position: int, folder: Path) -> list[Path]:
+    """Write an array whose superblocks record another position than it came to."""
+    array.position = position
+    array.checkpoint()
+    return array.save(folder)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_position_that_it_never_came_to_is_recognised(name: str, tmp_path: Path) -> None:
+    array = begun(KINDS[name], 0.3, words(KINDS[name]))
+    truth = bytes(array.truth)
+    wrong, _, said = served(recorded_at(array, part(array, 0.7), tmp_path), truth)
+    assert wrong == 0
+    assert "or the recorded position is wrong" in said or "lies too far by the data" in said
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("gone", [None, 1])
+@pytest.mark.parametrize("name", KINDS)
+def test_one_run_is_not_taken_for_it(name: str, gone: int | None, share: float, tmp_path: Path) -> None:
+    """Files of several kinds lie beside each other: texts, zeros, and what is mixed as sums are."""
+    kind, size = KINDS[name], 0
+    content, random = bytearray(), Random(3)
+    while size < kind.before.capacity(COMPONENT):
+        length = random.choice([4 * K, 20 * K, 64 * K, 300 * K])
+        content += random.choice([text(length, size), bytes(length), random.randbytes(length)])
+        size = len(content)
+    array = begun(kind, share, bytes(content[: kind.before.capacity(COMPONENT)]))
+    _, _, said = served(array.save(tmp_path, without=() if gone is None else (gone,)), bytes(array.truth))
+    assert "parity is read as data" not in said
