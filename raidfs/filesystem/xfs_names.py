@@ -74,6 +74,8 @@ def block_names(raw: bytes, told: Super) -> tuple[list[Name], int]:
     end = len(raw)
     if raw[:4] == _BLOCK[told.version]:
         end -= 8 + 8 * struct.unpack_from(">I", raw, end - 8)[0]
+        if end < _HEAD[told.version]:
+            return found, len(raw)
     elif raw[:4] != _DATA[told.version]:
         return found, len(raw)
     at = _HEAD[told.version]

@@ -349,6 +349,12 @@ def test_fast_commits_are_counted_not_replayed() -> None:
     found = replayed(log.image)
     assert (found.fast.n_commits, found.fast.n_names, found.fast.inodes) == (1, 1, frozenset({14}))
     assert "1 fast commits" in found.findings[0].message
+    assert not found.is_sure  # what was written last is missing
+    place = log.place(1025)
+    cut = replayed(log.image, Extents.span(place, place + 512))
+    assert cut.fast.is_cut
+    assert not cut.is_sure
+    assert "fast commits may lie cannot be read" in cut.findings[0].message
 
 
 def test_orphans_are_told() -> None:
