@@ -247,7 +247,7 @@ class _Walk:
         return header.sequence == (self._open.sequence + 1) % (1 << 32) and is_block_right(raw, self._told)
 
     def _is_passed_over(self, raw: bytes) -> bool:
-        """Pass over a descriptor with a wrong checksum, where what follows it proves that it is none of an older log."""
+        """Pass over a descriptor with a wrong checksum, where what follows proves that it is of this log."""
         number = self._open.sequence
         if self._told.checksums < 2 or is_block_right(raw, self._told):
             return False
