@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from raidfs.errors import Damaged, Unreadable
+from raidfs.extents import Extents
 from raidfs.filesystem.entry import UNKNOWN, Contents, Names, Reader, Run
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import bytes_of, unpack_record
@@ -149,6 +150,25 @@ def test_an_index_that_leaves_no_room_for_names_hides_them_and_says_so(tmp_path:
     assert len(reader.names(reader.root).entries) == 30
     device.changed = {run.place + 4096 - 6: 0x80}  # of 32 entries there are 32,800 now
     assert reader.names(reader.root) == Names((), 4096)
+
+
+@pytest.mark.parametrize("version", [("-m", "crc=0"), ("-m", "crc=1")])
+@pytest.mark.parametrize("size", [4096, 16384])
+def test_names_before_a_lost_sector_of_xfs_are_shown(version: tuple[str, str], size: int, tmp_path: Path) -> None:
+    names = [b"name%050d" % number for number in range(40)]
+    lines = ["/dev/null", "0 0", "d--755 0 0", *(f"{name.decode()} ---600 0 0 /dev/null" for name in names), "$", ""]
+    (tmp_path / "proto").write_text("\n".join(lines))
+    command = ("mkfs.xfs", "-q", *version, "-n", f"size={size}", "-p", str(tmp_path / "proto"))
+    image = make(tmp_path / "image", 320 * MIB, *command)
+    at = image.read_bytes().index(names[0]) // size * size
+    for sector in range(size // 512):
+        device = ImageDevice(image, Extents.span(at + 512 * sector, at + 512 * sector + 512))
+        reader = open_reader("xfs", device)
+        found = reader.names(reader.root)
+        shown = [each.name for each in found.entries]
+        assert shown == names[: len(shown)]
+        assert len(shown) >= min(40, (512 * sector - 64) // 72 - 2)
+        assert 512 <= found.lost <= size
 
 
 def test_what_is_of_no_kind_cannot_be_had(tmp_path: Path) -> None:
