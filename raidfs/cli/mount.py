@@ -125,7 +125,7 @@ def serve_arrays(
     # loads the event loop and libfuse: not before it is sure that they are needed, and only in the process that serves
     from raidfs.fuse.mount import serve
 
-    reader = Reader(os.geteuid() == 0, options.allow_other)
+    reader = Reader(os.geteuid() == 0, options.allow_other, options.overlay is not None)
     names = folder_names([array.description for array in arrays])
     places = [f"{mountpoint}/arrays/{name}" for name in names] if every else [mountpoint]
     views: list[ArrayView] = []

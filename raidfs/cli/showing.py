@@ -70,7 +70,7 @@ def view_of(
         xattrs=health,
         layers=_layers(contents, mtime_ns, writing, shown_as),
         writer=writable(shown, writing),
-        lines=tuple(lines_about(contents)),
+        lines=tuple(lines_about(contents, can_write=writing is not None)),
     )
 
 
@@ -97,17 +97,18 @@ def _layers(contents: Contents, mtime_ns: int, writing: Writing | None, shown_as
     return shown
 
 
-def lines_about(contents: Contents) -> Iterator[str]:
+def lines_about(contents: Contents, *, can_write: bool) -> Iterator[str]:
     """Yield what lies in `files/`, and what could not be shown there."""
     several = len(contents.file_systems) > 1
     for each in contents.file_systems:
         yield f"files/{each.name if several else '':<6} {each.meaning}."
         if each.has_dirty_log:
-            yield f"             {_DIRTY_LOG}"
+            yield f"             Its log was not replayed; {_ON_OVERLAY if can_write else _WITHOUT}"
     yield from (finding.message for finding in contents.findings if finding.severity > Severity.NOTE)
 
 
-_DIRTY_LOG = "Its log was not replayed; the kernel does that on a writable overlay: mount with -o overlay=FILE."
+_ON_OVERLAY = "the kernel does that when it mounts the image."
+_WITHOUT = "the kernel does that on a writable overlay: mount with -o overlay=FILE."
 
 
 def shown_of(array: OpenArray, options: MountOptions) -> BlockSource:

@@ -8,8 +8,9 @@ that somebody wants. The log tree is not replayed: what was synced last is as it
 
 from __future__ import annotations
 
+import hashlib
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dissect.btrfs.btrfs import Btrfs
@@ -20,6 +21,7 @@ from dissect.btrfs.stream import decode_extent
 from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem.entry import Attributes, Contents, Device, Name, Names, Packed, Run, Usage
 from raidfs.filesystem.stream import DeviceFile
+from raidfs.filesystem.xxh64 import xxh64
 from raidfs.superblock.crc32c import crc32c
 
 _TOP = 5
@@ -29,7 +31,6 @@ _INSIDE = (1 << _SHIFT) - 1
 _EMPTY = 2
 """Inode of the empty directory that stands in a snapshot where a subvolume was (`BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`)."""
 _REGULAR, _PREALLOCATED, _INLINE = 1, 2, 0
-_SUMMED_BY_CRC32C = 0
 _COMPRESSIONS = range(1, 4)
 _LARGEST_EXTENT = 128 << 10
 _MOST_TREES = 8
@@ -67,7 +68,7 @@ class _Volume(Btrfs):  # type: ignore[misc]  # the library has no types
                 continue
             if int.from_bytes(raw[48:56], "little") != address:
                 why = why or Damaged(f"the block of a tree at {address} is one that belongs elsewhere")
-            elif self.sb.csum_type == _SUMMED_BY_CRC32C and _sum(raw[32:]) != raw[:4]:
+            elif not _is_right(raw, self.sb.csum_type):
                 why = why or Damaged(f"the checksum of the block of a tree at {address} is wrong")
             else:
                 return raw
@@ -80,8 +81,26 @@ def _time(stamp: Any) -> int:
     return (seconds - (1 << 64) if seconds >= 1 << 63 else seconds) * 1_000_000_000 + int(stamp.nsec)
 
 
-def _sum(raw: bytes) -> bytes:
+def _is_right(raw: bytes, kind: int) -> bool:
+    """Tell whether a block of a tree has the checksum that it begins with."""
+    sum_of = _SUMS.get(kind)
+    if sum_of is None:
+        return True
+    told = sum_of(raw[32:])
+    return raw[: len(told)] == told
+
+
+def _crc32c(raw: bytes) -> bytes:
     return (crc32c(0xFFFFFFFF, raw) ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
+_SUMS: dict[int, Callable[[bytes], bytes]] = {
+    0: _crc32c,
+    1: xxh64,
+    2: lambda raw: hashlib.sha256(raw).digest(),
+    3: lambda raw: hashlib.blake2b(raw, digest_size=32).digest(),
+}
+"""Checksums by their number in the superblock (`btrfs_tree.h: enum btrfs_csum_type`)."""
 
 
 class BtrfsReader:

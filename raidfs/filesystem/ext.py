@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem import ext_inode, ext_xattrs
@@ -243,7 +244,7 @@ class ExtReader:
 
     def _all_xattrs(self, inode: Inode) -> dict[bytes, bytes]:
         """Return all extended attributes, also what is data in disguise."""
-        found = ext_xattrs.in_inode(inode.extra, self._value)
+        found = ext_xattrs.in_inode(inode.extra, partial(self._value, inode))
         if inode.acl_block:
             block = inode.acl_block
             if not self._space(None).holds(block):
@@ -254,19 +255,30 @@ class ExtReader:
                 told = struct.unpack_from("<I", raw, 16)[0]
                 if crc32c(crc32c(seed, struct.pack("<Q", block)), raw[:16] + bytes(4) + raw[20:]) != told:
                     raise Damaged(f"the checksum of the extended attributes in block {block} is wrong")
-            found |= ext_xattrs.in_block(raw, self._value)
+            found |= ext_xattrs.in_block(raw, partial(self._value, inode))
         return found
 
-    def _value(self, inode: int, size: int) -> bytes:
-        """Return a value that has an inode of its own."""
+    def _value(self, owner: Inode, inode: int, size: int) -> bytes:
+        """Return a value that has an inode of its own, which keeps the checksum of it as the time of its last access.
+
+        Those of Lustre have none, but say whose they are (`xattr.c: ext4_xattr_inode_iget`).
+        """
         found = self._inode(inode)
         if not found.flags & ext_inode.EA_INODE or size > min(_LARGEST_VALUE, found.attributes.size):
             raise Damaged(f"inode {inode} is not the value of an extended attribute")
-        return self._bytes(found, size)
+        value = self._bytes(found, size)
+        told, its = found.attributes, self._super
+        seed = crc32c(0xFFFFFFFF, its.uuid) if its.seed is None else its.seed
+        if crc32c(seed, value) != _seconds(told.atime_ns) and (_seconds(told.mtime_ns), found.generation) != (
+            owner.attributes.inode,
+            owner.generation,
+        ):
+            raise Damaged(f"the checksum of the extended attribute in inode {inode} is wrong")
+        return value
 
     def _inline_rest(self, inode: Inode) -> bytes:
         """Return what of the data in an inode lies among its extended attributes; there always is such a part."""
-        rest = ext_xattrs.in_inode(inode.extra, self._value).get(_INLINE)
+        rest = ext_xattrs.in_inode(inode.extra, partial(self._value, inode)).get(_INLINE)
         if rest is None:
             raise Damaged("the data in the inode have lost their second part")
         return rest
@@ -274,3 +286,8 @@ class ExtReader:
     def _inline(self, inode: Inode) -> bytes:
         """Return the data in an inode."""
         return (inode.block + self._inline_rest(inode)).ljust(inode.attributes.size, b"\0")[: inode.attributes.size]
+
+
+def _seconds(time_ns: int) -> int:
+    """Return the 32 bits in which an inode keeps the seconds of a time."""
+    return time_ns // 1_000_000_000 & 0xFFFFFFFF

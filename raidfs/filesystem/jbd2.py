@@ -187,7 +187,7 @@ def _replayed(source: BlockSource, base: BlockSource, told: ExtSuper, findings: 
         len(last),
         max((each.committed_ns for each in log.transactions), default=0),
         findings.all,
-        not log.doubts,
+        not log.doubts and not fast.n_commits and not fast.is_cut,
         fast,
     )
 
@@ -199,8 +199,14 @@ def _tell(log: Log, fast: FastCommits, findings: _Findings) -> None:
         findings.error(f"the journal: {doubt}; files changed shortly before the stop may be wrong")
     if fast.n_commits:
         findings.error(
-            f"{fast.n_commits} fast commits behind the last transaction were not replayed, only the kernel can:"
-            f" {len(fast.inodes)} files and {fast.n_names} names are as they were before them"
+            f"{fast.n_commits} fast commits behind the last transaction were not replayed, only the kernel can, on a"
+            f" writable overlay (-o overlay=FILE): {len(fast.inodes)} files and {fast.n_names} names are as they were"
+            " before them"
+        )
+    if fast.is_cut:
+        findings.error(
+            "a block where fast commits may lie cannot be read: files changed shortly before the stop may be as they"
+            " were before"
         )
 
 

@@ -8,7 +8,7 @@ Source: `fast_commit.h`, `fast_commit.c: ext4_fc_replay_scan`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raidfs.block import read_exact
 from raidfs.filesystem.jbd2_format import JournalSuper
@@ -26,11 +26,13 @@ class FastCommits:
         n_commits: how many there are.
         inodes: whose contents, size or times they change.
         n_names: names that they add or take away.
+        is_cut: a block cannot be read that may hold more of them.
     """
 
     n_commits: int = 0
     inodes: frozenset[int] = frozenset()
     n_names: int = 0
+    is_cut: bool = False
 
 
 NO_FAST_COMMITS = FastCommits()
@@ -66,7 +68,9 @@ def read_fast_commits(journal: LinearMap, told: JournalSuper, sequence: int) -> 
             elif tag in (_ADD_RANGE, _DEL_RANGE, _INODE) and len(value) >= 4:
                 inodes.add(struct.unpack_from("<I", value)[0])
         else:
-            if lost or not (n_commits or n_names or inodes):
+            if lost:
+                return replace(found, is_cut=True)
+            if not (n_commits or n_names or inodes):
                 return found
     return found
 

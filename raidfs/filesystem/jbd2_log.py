@@ -5,8 +5,8 @@
 
 The log is a ring. It ends where a block does not carry the number that is expected next; a transaction without its
 commit never happened. As far as nothing is damaged this is what the kernel does (`fs/jbd2/recovery.c: do_one_pass`),
-which refuses a journal with a block that cannot be read or a checksum that is wrong. Here a wrong checksum ends the log
-and is told; what a block that cannot be read held is worked out from what follows it, where that is possible.
+which refuses a journal with a block that cannot be read or a checksum that is wrong. Here what such a block held is
+worked out from what follows it, where that is possible; else it ends the log, and that is told.
 
 Every walk ends, because no block is looked at twice.
 """
@@ -171,7 +171,8 @@ class _Walk:
             if header is None or header.sequence != self._open.sequence:
                 self._end("no further transaction follows" if self._is_fresh() else "the last one is not complete")
             elif header.kind == DESCRIPTOR:
-                self._describe(raw)
+                if not self._is_passed_over(raw):
+                    self._describe(raw)
             elif header.kind == REVOKE:
                 self._check(raw, "revocation")
                 self._open.revoked.append(revoked_by(raw, self._told))
@@ -221,6 +222,11 @@ class _Walk:
         if lost:
             # the sum cannot be had, but the commit is there: what cannot be read stays lost, all else is as written
             self._log.notes.append(f"transaction {number} cannot be checked: {self._suspect}")
+        elif not self._suspect and not is_right and self._is_followed():
+            self._log.notes.append(
+                f"the commit of transaction {number} is damaged: it was one, as the next one follows"
+            )
+            when = 0
         elif self._suspect or not is_right:
             if when >= self._last_ns():
                 problem = self._suspect or "the checksum of its commit is wrong"
@@ -229,6 +235,35 @@ class _Walk:
             return
         self._open.committed_ns = when
         self._close()
+
+    def _is_followed(self) -> bool:
+        """Tell whether the next block begins the next transaction, and proves that by its checksum."""
+        if self._told.checksums < 2 or self._step == self._ring.length:
+            return False
+        raw, n_read = self._ring.block(self._step)
+        header = _header(raw)
+        if header is None or n_read < len(raw) or header.kind not in (DESCRIPTOR, REVOKE):
+            return False
+        return header.sequence == (self._open.sequence + 1) % (1 << 32) and is_block_right(raw, self._told)
+
+    def _is_passed_over(self, raw: bytes) -> bool:
+        """Pass over a descriptor with a wrong checksum, where what follows proves that it is of this log."""
+        number = self._open.sequence
+        if self._told.checksums < 2 or is_block_right(raw, self._told):
+            return False
+        for at, header, other in self._headers(self._step):
+            if header.sequence != number:
+                continue
+            is_right = is_commit_right(other, self._told, 0) and committed_ns(other) >= self._last_ns()
+            if is_right if header.kind == COMMIT else is_block_right(other, self._told):
+                where = self._ring.place(self._step - 1)
+                self._log.doubts.append(
+                    f"the checksum of a descriptor of transaction {number} is wrong (block {where} of the journal):"
+                    " which blocks it wrote is not known"
+                )
+                self._step = at
+                return True
+        return False
 
     def _close(self) -> None:
         self._log.transactions.append(self._open)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import pyfsntfs
 
 from raidfs.errors import Damaged
 from raidfs.filesystem.entry import NO_OWNER, UNKNOWN, Attributes, Contents, Device, Name, Names, Packed, Run, Usage
+from raidfs.filesystem.ntfs_records import Records
 from raidfs.filesystem.stream import DeviceFile
 
 _ROOT = 5
@@ -54,6 +56,7 @@ class NtfsReader:
             Unreadable: it cannot be.
         """
         self._volume = pyfsntfs.volume()
+        self._device = device
         self._size = device.size
         try:
             self._volume.open_file_object(DeviceFile(device))
@@ -67,30 +70,61 @@ class NtfsReader:
 
     def names(self, inode: int) -> Names:
         """List a directory; an entry whose record is lost has no name any more."""
-        entry = self._entry(inode)
-        found: list[Name] = []
-        lost = 0
         try:
+            entry = self._entry(inode)
             count = entry.number_of_sub_file_entries
-        except OSError as error:
-            raise Damaged(f"the index of directory {inode} cannot be read: {_said(error)}") from error
+        except (Damaged, OSError) as error:
+            record = self._records.get(inode)
+            if record is None or not record.is_directory:
+                raise Damaged(f"the index of directory {inode} cannot be read: {_said(error)}") from error
+            return self._names_by_record(inode, [])
+        found: list[Name] = []
+        is_whole = True
         for index in range(count):
             try:
                 child = entry.get_sub_file_entry(index)
                 number, text = child.file_reference & _INDEX, child.name
                 is_directory = child.has_directory_entries_index()
             except OSError:
-                lost += self._volume.mft_entry_size
+                is_whole = False
                 continue
             if number < _FIRST_USER or not text:
                 continue
             name = text.encode("utf-8", errors="surrogatepass").replace(b"/", b"_")
             found.append(Name(name, number, stat.S_IFDIR if is_directory else 0))
-        return Names(tuple(found), lost)
+        return Names(tuple(found)) if is_whole else self._names_by_record(inode, found)
+
+    def _names_by_record(self, inode: int, found: list[Name]) -> Names:
+        """Add what the records of files say to what was found of an index."""
+        told = {(each.name, each.inode) for each in found}
+        more = [
+            Name(name, number, stat.S_IFDIR if is_directory else 0)
+            for number, name, is_directory in self._records.names(inode)
+            if number >= _FIRST_USER and (name, number) not in told
+        ]
+        return Names((*found, *more), self._records.n_bad * int(self._volume.mft_entry_size))
+
+    @cached_property
+    def _records(self) -> Records:
+        """All file records, for where the library cannot help."""
+        try:
+            table = self._volume.get_file_entry(0)
+            places = [(place, length) for place, length, _ in _extents(table)]
+        except OSError as error:
+            raise Damaged(f"the table of file records cannot be read: {_said(error)}") from error
+        return Records(self._device, places, self._volume.mft_entry_size)
 
     def attributes(self, inode: int) -> Attributes:
         """Return the attributes of a file."""
-        entry = self._entry(inode)
+        try:
+            entry = self._entry(inode)
+        except Damaged:
+            record = self._records.get(inode)
+            if record is None or not record.is_directory or record.times is None:
+                raise
+            # the library opens no directory whose index is damaged
+            times = [_time(each) for each in record.times]
+            return Attributes(inode, stat.S_IFDIR | 0o755, 1, NO_OWNER, NO_OWNER, (0, 0), 0, 0, *times)
         kind, device = self._kind(entry)
         try:
             flags, size = entry.file_attribute_flags or 0, entry.size or 0

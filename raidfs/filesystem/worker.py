@@ -38,6 +38,7 @@ _MOST_NAMES = 400_000
 _MOST_RUNS = 32
 _LARGEST_KEPT = 4096
 """Bytes of data, or of extended attributes, of one inode that go with its record; the mount keeps many of them."""
+_TYPES = {stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFBLK, stat.S_IFREG, stat.S_IFLNK, stat.S_IFSOCK}
 _ENOUGH = 2.0
 """Seconds after which the rest of a listing goes without attributes."""
 
@@ -164,6 +165,8 @@ class Desk:
             told = reader.attributes(inode)
         except Unreadable as error:
             return Record(None, why=str(error))
+        if told.type not in _TYPES or told.size >= 1 << 63:
+            return Record(None, why=f"inode {inode} is of no kind that there is, or of no size that there can be")
         xattrs = contents = target = None
         try:
             xattrs = reader.xattrs(inode)

@@ -12,6 +12,7 @@ import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 
 from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem import xfs_inode
@@ -29,6 +30,7 @@ _ADDRESSES = {b"XDD3": 8, b"XDB3": 8, b"XSLM": 40, b"XARM": 40}
 _TREE_ADDRESS = 16
 """The same of leaves and nodes."""
 _MOST_RECENT = 1024
+_SECTOR = 512
 _EVERYTHING = 1 << 51
 
 
@@ -67,9 +69,9 @@ class XfsReader:
             try:
                 raw = self._mapped(runs, at, size)
             except Unreadable:
-                lost += size
-                continue
-            if raw is not None:
+                raw = self._up_to_loss(runs, at)
+                lost += size - len(raw)
+            if raw:
                 names, bad = block_names(raw, self._super)
                 entries += names
                 lost += bad
@@ -150,6 +152,14 @@ class XfsReader:
             return runs_of(fork, self._super, self._device.read, stop)
         except struct.error as error:
             raise Damaged("a fork is cut off") from error
+
+    def _up_to_loss(self, runs: tuple[Run, ...], at: int) -> bytes:
+        """Return what comes before the first lost sector of a block of a directory; or nothing."""
+        raw = b""
+        with suppress(Unreadable):
+            for length in range(_SECTOR, self._super.directory_size, _SECTOR):
+                raw = self._mapped(runs, at, length) or b""
+        return raw
 
     def _mapped(self, runs: tuple[Run, ...], at: int, length: int) -> bytes | None:
         """Return a block of a fork; None: there is none. Since version 5 each says where it lies."""

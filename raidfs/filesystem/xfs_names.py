@@ -60,21 +60,26 @@ def _named(name: bytes, inode: int, kind: int) -> Name:
 
 
 def block_names(raw: bytes, told: Super) -> tuple[list[Name], int]:
-    """Read one block of a directory.
+    """Read one block of a directory, or what comes before the first sector of it that is lost.
+
+    Each entry and each gap says at its end where it begins: so nothing else is taken for one.
 
     Returns:
         The names without `.` and `..`, and the number of bytes that make no sense: from the first such entry on.
     """
     found: list[Name] = []
+    is_whole = len(raw) == told.directory_size
     try:
-        if told.version == 5:
+        if told.version == 5 and is_whole:
             checked(raw, 4, "a block of a directory")
     except Unreadable:
         return found, len(raw)
     end = len(raw)
-    if raw[:4] == _BLOCK[told.version]:
+    if raw[:4] == _BLOCK[told.version] and is_whole:
         end -= 8 + 8 * struct.unpack_from(">I", raw, end - 8)[0]
-    elif raw[:4] != _DATA[told.version]:
+        if end < _HEAD[told.version]:
+            return found, len(raw)
+    elif raw[:4] not in (_DATA[told.version], _BLOCK[told.version]):
         return found, len(raw)
     at = _HEAD[told.version]
     while at < end:
@@ -82,16 +87,21 @@ def block_names(raw: bytes, told: Super) -> tuple[list[Name], int]:
             return found, end - at
         mark, gap = struct.unpack_from(">HH", raw, at)
         if mark == _GAP:
-            if gap < 8 or gap % 8 or at + gap > end:
+            if gap < 8 or gap % 8 or at + gap > end or not _begins(raw, at, gap):
                 return found, end - at
             at += gap
             continue
         inode, n = struct.unpack_from(">QB", raw, at) if end - at >= 16 else (0, 0)
         length = (8 + 1 + n + told.has_types + 2 + 7) // 8 * 8
         name = raw[at + 9 : at + 9 + n]
-        if not n or at + length > end or b"/" in name or b"\0" in name:
+        if not n or at + length > end or not _begins(raw, at, length) or b"/" in name or b"\0" in name:
             return found, end - at
         if name not in (b".", b".."):
             found.append(_named(name, inode, raw[at + 9 + n] if told.has_types else 0))
         at += length
     return found, 0
+
+
+def _begins(raw: bytes, at: int, length: int) -> bool:
+    """Tell whether an entry or a gap says that it begins here (`xfs_dir2_data_entry_tag_p`)."""
+    return int.from_bytes(raw[at + length - 2 : at + length], "big") == at

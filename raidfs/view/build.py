@@ -72,8 +72,11 @@ def build_forest(trees: Mapping[str, Directory]) -> Directory:
 
 def readme_text(array: ArrayView, folder: str, reader: Reader, mountpoint: str | None = None) -> str:
     """Return the text of README.txt."""
+    written = (
+        "What is written to images here is kept in the overlay" if reader.can_write else "Nothing here can be written"
+    )
     lines = (
-        f"{array.title}, assembled by raidfs. Nothing here can be written; the member images are never changed.",
+        f"{array.title}, assembled by raidfs. {written}; the member images are never changed.",
         f"array.img    the array, {format_size(array.source.size)}: {array.contents.meaning}.",
         "array.map    what of it can be read (ddrescue map: + served, - lost, / doubtful)",
         "status.json  the array, the findings and the account of its bytes",

@@ -32,10 +32,12 @@ class Reader:
     Attributes:
         is_root: the mount was made by root.
         allow_other: other users, and so root, can see into it.
+        can_write: array.img takes writes, which an overlay keeps.
     """
 
     is_root: bool
     allow_other: bool
+    can_write: bool = False
 
     @property
     def root_can_see(self) -> bool:
@@ -86,13 +88,18 @@ def guide(found: Probe, folder: str, reader: Reader, mountpoint: str | None = No
     target = shlex.quote(mountpoint.rstrip("/") + place + "-files")
     scan = " -P" if found.kind in _TABLES else ""
     unit = f" --sector-size {found.sector_size}" if found.sector_size != SECTOR else ""
-    attach = f"LOOP=$({sudo}losetup -r{scan}{unit} --direct-io=on --show -f {image})"
+    only = "" if reader.can_write else " -r"
+    attach = f"LOOP=$({sudo}losetup{only}{scan}{unit} --direct-io=on --show -f {image})"
     detach = f"{sudo}losetup -d $LOOP"
     options = _MOUNT_OPTIONS.get(found.kind)
+    if options and reader.can_write:
+        mount = (f"{sudo}mkdir -p {target}", f"{sudo}mount $LOOP {target}")
+        return Guide((attach, *mount), (_REPLAYS,), (f"{sudo}umount {target}", detach, leave))
     if options:
         mount = (f"{sudo}mkdir -p {target}", f"{sudo}mount -o {options} $LOOP {target}")
         return Guide((attach, *mount), (), (f"{sudo}umount {target}", detach, leave))
-    return Guide((attach, *(sudo + line for line in _LOOK[found.kind])), _advice(found.kind), (detach, leave))
+    look = [line.replace(" --readonly", "") if reader.can_write else line for line in _LOOK[found.kind]]
+    return Guide((attach, *(sudo + line for line in look)), _advice(found.kind, reader), (detach, leave))
 
 
 _NOT_REACHABLE = (
@@ -116,10 +123,15 @@ _DEEPER = {
 }
 
 
-def _advice(kind: str) -> tuple[str, ...]:
+_REPLAYS = "The kernel replays the journal then; mount with the same overlay FILE again to see the result in files/."
+
+
+def _advice(kind: str, reader: Reader) -> tuple[str, ...]:
     """Return what to do where the file system lies deeper."""
     if kind not in _DEEPER:
         return ()
+    if reader.can_write:
+        return (f"{_DEEPER[kind]}.", _REPLAYS)
     return (
         f"{_DEEPER[kind]} without replaying a journal:",
         "-o ro,noload (ext3, ext4), -o ro,norecovery (XFS), -o ro,rescue=nologreplay (btrfs), -o ro (others).",

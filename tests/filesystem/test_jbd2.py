@@ -178,14 +178,46 @@ def test_a_damaged_copy_does_not_matter_where_the_block_was_written(start: bytes
 
 @pytest.mark.parametrize("kind", ["descriptor", "commit"])
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_a_wrong_checksum_ends_the_log_and_is_told(version: int, kind: str) -> None:
-    log = three(Format(version, True))
-    at = {"descriptor": 600, "commit": 17 if version == 1 else 50}[kind]
-    log.image[log.place(nth(log, kind, 1)) + at] ^= 1
+def test_a_wrong_checksum_that_nothing_follows_ends_the_log_and_is_told(version: int, kind: str) -> None:
+    number = 1 if version == 1 else 2
+    log = damaged(three(Format(version, True)), kind, number)
+    if kind == "descriptor":
+        damaged(log, "commit", number)
     found = replayed(log.image)
-    assert found.transactions == 1
+    assert found.transactions == number
     assert not found.is_sure
-    assert "transaction 6 is damaged" in found.findings[0].message
+    assert f"transaction {log.sequence - 3 + number} is damaged" in found.findings[0].message
+
+
+def damaged(log: Log, kind: str, number: int) -> Log:
+    """Flip a bit: of the checksum of a commit, or behind the tags of a descriptor."""
+    log.image[log.place(nth(log, kind, number)) + {"descriptor": 600, "commit": 17}[kind]] ^= 1
+    return log
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_damaged_commit_that_is_followed_was_one(version: int) -> None:
+    log = three(Format(version, True))
+    whole, _ = contents(replayed(log.image))
+    found = replayed(damaged(log, "commit", 1).image)
+    assert (contents(found)[0][FREE[0] * BLOCK :], found.transactions, found.is_sure) == (
+        whole[FREE[0] * BLOCK :],
+        3,
+        True,
+    )
+    assert "the next one follows" in found.findings[0].message
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_damaged_descriptor_costs_what_it_tells_and_no_more(version: int) -> None:
+    log = damaged(three(Format(version, True)), "descriptor", 1)
+    found = replayed(log.image)
+    data, _ = contents(found)
+    assert (found.transactions, found.is_sure) == (3, False)
+    assert block_of(data, FREE[0]) == content("c")
+    written = [block_of(data, FREE[ord(letter) - 90]) == content(letter.upper()) for letter in "abc"]
+    assert written == [True, False, True]
+    assert "which blocks it wrote is not known" in found.findings[0].message
 
 
 def test_what_an_older_log_left_ends_the_log_quietly() -> None:
@@ -349,6 +381,12 @@ def test_fast_commits_are_counted_not_replayed() -> None:
     found = replayed(log.image)
     assert (found.fast.n_commits, found.fast.n_names, found.fast.inodes) == (1, 1, frozenset({14}))
     assert "1 fast commits" in found.findings[0].message
+    assert not found.is_sure  # what was written last is missing
+    place = log.place(1025)
+    cut = replayed(log.image, Extents.span(place, place + 512))
+    assert cut.fast.is_cut
+    assert not cut.is_sure
+    assert "fast commits may lie cannot be read" in cut.findings[0].message
 
 
 def test_orphans_are_told() -> None:

@@ -1,17 +1,26 @@
-"""What Windows compresses: its losses are known before anything is read, and are those that reading meets."""
+"""What Windows compresses: its losses are known before anything is read, and are those that reading meets.
+
+And what the records of files tell where the index of a directory is damaged.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import stat
+import struct
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from raidfs.errors import Unreadable
+from raidfs.errors import Damaged, Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import Packed
 from raidfs.filesystem.kinds import open_reader
+from raidfs.filesystem.ntfs_records import parse_record
 from tests.support.filesystems import ImageDevice
 
 PAGE = 4096
@@ -66,3 +75,58 @@ def test_units_of_a_compressed_file_fail_with_what_they_are_made_from(name: str,
                 except Unreadable:
                     failed.append((start, start + n))
             assert Extents(failed) == lost_by(contents.packed, lost)
+
+
+def index_blocks(image: Path) -> list[int]:
+    """Return where blocks of indexes lie [bytes]."""
+    data = image.read_bytes()
+    return [at for at in range(0, len(data), PAGE) if data[at : at + 4] == b"INDX"]
+
+
+def test_a_directory_whose_index_is_lost_is_listed_by_the_records_of_its_files(image: Path) -> None:
+    whole = open_reader("ntfs", ImageDevice(image))
+    expected, told = set(whole.names(whole.root).entries), whole.attributes(whole.root)
+    assert b"packed" in {each.name for each in expected}
+    lost = Extents((at + 1024, at + 1536) for at in index_blocks(image))
+    reader = open_reader("ntfs", ImageDevice(image, lost))
+    found = reader.names(reader.root)
+    assert (set(found.entries), found.lost) == (expected, 0)
+    now = reader.attributes(reader.root)
+    assert stat.S_ISDIR(now.mode)
+    assert (now.atime_ns, now.mtime_ns, now.ctime_ns) == (told.atime_ns, told.mtime_ns, told.ctime_ns)
+    with pytest.raises(Damaged):
+        reader.xattrs(reader.root)
+
+
+def test_records_that_are_lost_too_may_be_of_any_directory(image: Path) -> None:
+    table = image.read_bytes().index(b"FILE0")
+    lost = Extents((at + 1024, at + 1536) for at in index_blocks(image))
+    gone = table + 1024 * numbers(image)["text"]
+    reader = open_reader("ntfs", ImageDevice(image, lost.union(Extents.span(gone, gone + 512))))
+    found = reader.names(reader.root)
+    assert b"packed" in {each.name for each in found.entries}
+    assert found.lost == 1024
+
+
+@given(seed=st.integers(0, 1 << 60))
+def test_a_record_with_any_bits_is_read_or_refused(seed: int) -> None:
+    chance = Random(seed)
+    name = "caf\u00e9".encode("utf-16-le")
+    content = struct.pack("<Q56xBB", 5 | 7 << 48, 4, 1) + name
+    head = (
+        struct.pack("<4sHHQHHHHIIQ", b"FILE", 48, 3, 0, 3, 1, 56, 3, 0, 1024, 0).ljust(48, b"\0") + b"\1\0" + bytes(6)
+    )
+    standard = struct.pack("<IIBBHHHIHH4Q", 0x10, 56, 0, 0, 0, 0, 0, 32, 24, 0, 1, 2, 3, 4)
+    named = struct.pack("<IIBBHHHIHH", 0x30, 104, 0, 0, 0, 0, 0, len(content), 24, 0) + content.ljust(80, b"\0")
+    raw = bytearray((head + standard + named + b"\xff" * 4).ljust(1024, b"\0"))
+    raw[510:512] = raw[1022:1024] = b"\1\0"
+    found = parse_record(bytes(raw))
+    assert found is not None
+    assert (found.sequence, found.is_directory, found.times) == (3, True, (4, 2, 3))
+    assert found.names == ((5, 7, "caf\u00e9".encode()),)
+    for _ in range(chance.choice((1, 4, 40))):
+        raw[chance.randrange(256)] ^= 1 << chance.randrange(8)
+    try:
+        parse_record(bytes(raw))
+    except Damaged:
+        return

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from raidfs.errors import Damaged, Unreadable
+from raidfs.extents import Extents
 from raidfs.filesystem.entry import UNKNOWN, Contents, Names, Reader, Run
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import bytes_of, unpack_record
@@ -138,6 +139,52 @@ def test_xfs_of_version_4_which_new_kernels_do_not_mount(options: tuple[str, ...
     assert sorted(each.name.decode() for each in reader.names(found["many"]).entries) == names
 
 
+def test_an_index_that_leaves_no_room_for_names_hides_them_and_says_so(tmp_path: Path) -> None:
+    lines = ["/dev/null", "0 0", "d--755 0 0", *(f"name{number:050} ---600 0 0 /dev/null" for number in range(30)), "$"]
+    (tmp_path / "proto").write_text("\n".join((*lines, "")))
+    image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-m", "crc=0", "-p", str(tmp_path / "proto"))
+    device = ImageDevice(image)
+    reader = open_reader("xfs", device)
+    assert isinstance(reader, XfsReader)
+    (run,) = reader._runs(reader._inode(reader.root).data, 1)
+    assert len(reader.names(reader.root).entries) == 30
+    device.changed = {run.place + 4096 - 6: 0x80}  # of 32 entries there are 32,800 now
+    assert reader.names(reader.root) == Names((), 4096)
+
+
+@pytest.mark.parametrize("version", [("-m", "crc=0"), ("-m", "crc=1")])
+@pytest.mark.parametrize("size", [4096, 16384])
+def test_names_before_a_lost_sector_of_xfs_are_shown(version: tuple[str, str], size: int, tmp_path: Path) -> None:
+    names = [b"name%050d" % number for number in range(40)]
+    lines = ["/dev/null", "0 0", "d--755 0 0", *(f"{name.decode()} ---600 0 0 /dev/null" for name in names), "$", ""]
+    (tmp_path / "proto").write_text("\n".join(lines))
+    command = ("mkfs.xfs", "-q", *version, "-n", f"size={size}", "-p", str(tmp_path / "proto"))
+    image = make(tmp_path / "image", 320 * MIB, *command)
+    at = image.read_bytes().index(names[0]) // size * size
+    for sector in range(size // 512):
+        device = ImageDevice(image, Extents.span(at + 512 * sector, at + 512 * sector + 512))
+        reader = open_reader("xfs", device)
+        found = reader.names(reader.root)
+        shown = [each.name for each in found.entries]
+        assert shown == names[: len(shown)]
+        assert len(shown) >= min(40, (512 * sector - 64) // 72 - 2)
+        assert 512 <= found.lost <= size
+
+
+def test_what_is_of_no_kind_cannot_be_had(tmp_path: Path) -> None:
+    (tmp_path / "proto").write_text("/dev/null\n0 0\nd--755 0 0\nfile ---600 0 0 /dev/null\n$\n")
+    image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-m", "crc=0", "-p", str(tmp_path / "proto"))
+    device = ImageDevice(image)
+    reader = open_reader("xfs", device)
+    assert isinstance(reader, XfsReader)
+    (entry,) = reader.names(reader.root).entries
+    device.changed = {reader._super.place_of_inode(entry.inode) + 2: 0x10}
+    answer, _ = Desk(open_reader("xfs", device)).answer({"op": "record", "inode": entry.inode})
+    record = unpack_record(answer["record"])
+    assert record.attributes is None
+    assert "of no kind" in record.why
+
+
 def test_blocks_of_xfs_that_belong_elsewhere_are_damaged(tmp_path: Path) -> None:
     lines = ["/dev/null", "0 0", "d--755 0 0"]
     for letter in "ab":
@@ -242,6 +289,43 @@ def test_large_attributes_are_asked_for_and_not_kept(tmp_path: Path) -> None:
         assert bytes_of(told["xattrs"][name]) == (tmp_path / "value").read_bytes()
         kept.append(unpack_record(found["record"]).xattrs)
     assert kept == [{b"user.one": (tmp_path / "value").read_bytes()}, None]
+
+
+@pytest.mark.parametrize("features", ["ea_inode", "ea_inode,^metadata_csum"])
+def test_an_attribute_in_an_inode_of_its_own_is_not_passed_on_with_a_wrong_checksum(
+    features: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").touch()
+    value = os.urandom(4090)
+    (tmp_path / "value").write_bytes(value)
+    options = ("-b", "4096", "-O", features, "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 24 * MIB, "mkfs.ext4", "-q", *options)
+    command = ["/sbin/debugfs", "-w", "-R", f"ea_set -f {tmp_path / 'value'} /file user.large", str(image)]
+    subprocess.run(command, check=True, capture_output=True)
+    device = ImageDevice(image)
+    reader = open_reader("ext4", device)
+    inode = next(each.inode for each in reader.names(reader.root).entries if each.name == b"file")
+    assert reader.xattrs(inode) == {b"user.large": value}
+    device.changed = {image.read_bytes().index(value) + 1000: 4}
+    with pytest.raises(Damaged, match="checksum of the extended attribute in inode"):
+        reader.xattrs(inode)
+
+
+@pytest.mark.parametrize("kind", ["crc32c", "xxhash", "sha256", "blake2"])
+def test_every_checksum_of_btrfs_is_compared(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(20):
+        (tmp_path / "tree" / f"file-{number}").write_bytes(b"%d" % number)
+    options = ("-q", "--csum", kind, "-m", "single", "--rootdir", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", *options)
+    device = ImageDevice(image)
+    reader = open_reader("btrfs", device)
+    assert len(reader.names(reader.root).entries) == 20
+    at = image.read_bytes().index(b"file-13")
+    device.changed = {at + 6: 1}
+    with pytest.raises(Unreadable):
+        open_reader("btrfs", device).names(reader.root)
 
 
 def test_what_no_extent_of_ntfs_covers_is_lost_and_no_hole() -> None:

@@ -41,7 +41,7 @@ def test_names_kinds_and_times() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ext4", "gpt", "lvm2", "luks", "unknown", "swap"])
-@pytest.mark.parametrize("reader", [READER, Reader(False, False), Reader(False, True)])
+@pytest.mark.parametrize("reader", [READER, Reader(False, False), Reader(False, True), Reader(True, True, True)])
 def test_the_readme_has_what_one_needs_in_15_lines(kind: str, reader: Reader) -> None:
     text = readme_text(_view(kind), "/mnt/r", reader)
     assert len(text.splitlines()) <= 15

@@ -83,3 +83,12 @@ def test_names_with_blanks_are_quoted() -> None:
     told = guide(Probe("ext4", ""), "/mnt/it's mine/", ROOT)
     assert shlex.split(told.end[-1]) == ["umount", "/mnt/it's mine/"]
     assert shlex.split(told.attach[1]) == ["mkdir", "-p", "/mnt/it's mine-files"]
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "lvm2", "luks", "gpt"])
+def test_what_takes_writes_is_attached_and_mounted_so_that_the_kernel_replays(kind: str) -> None:
+    told = guide(Probe(kind, ""), "/m", Reader(is_root=True, allow_other=False, can_write=True))
+    text = "\n".join((*told.attach, *told.advice))
+    assert "losetup -r" not in text
+    assert not any(word in text for word in ("noload", "norecovery", "nologreplay", "readonly", "-o ro"))
+    assert "The kernel replays the journal" in text
