@@ -25,9 +25,10 @@ from raidfs.cli.shapes import decided_by_data, with_layout
 from raidfs.engine.health import Policy
 from raidfs.errors import SourceError
 from raidfs.evidence.belonging import NONE, Belonging, belonging
+from raidfs.evidence.continuity import with_likely_cut
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
-from raidfs.evidence.read_sums import sums_read
+from raidfs.evidence.read_sums import sums_taken
 from raidfs.evidence.restarted import out_of_order, written_too_far
 from raidfs.finding import Finding
 from raidfs.geometry.reshape import lag_limit, likely_by_front, undecided_by_front
@@ -157,7 +158,8 @@ def _asked(
     description = find_front(description, patient(), structures=structures) if structures else found
     description = replace(description, withheld=description.withheld or out_of_order(found))
     with suppress(SourceError):
-        twice = description.withheld or moved_twice(description, patient()) or sums_read(description, patient())
+        description = with_likely_cut(description, patient())
+        twice = description.withheld or moved_twice(description, patient()) or sums_taken(description, patient())
         description = replace(description, withheld=twice)
         return with_position_tested(description, patient())
     return description, []

@@ -8,6 +8,7 @@ from dataclasses import replace
 from raidfs.array.description import ArrayDescription, Reshape
 from raidfs.block import BlockSource
 from raidfs.evidence.overshot import overshot
+from raidfs.evidence.read_sums import sums_left
 from raidfs.evidence.unmoved_rows import unmoved_rows
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
@@ -68,6 +69,7 @@ def unmoved(description: ArrayDescription, images: Mapping[int, BlockSource]) ->
     if reshape is None:
         return Extents()
     found = overshot(description, images).union(unmoved_rows(description, images))
+    found = found or sums_left(description, images)
     if not found:
         return found
     step = reshape.step

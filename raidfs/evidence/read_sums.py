@@ -12,64 +12,71 @@ or sums look like them, nothing follows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raidfs.array.description import ArrayDescription, State
+from raidfs.array.description import ArrayDescription, Reshape, State
 from raidfs.block import BlockSource
 from raidfs.evidence.bands import around_edges, from_begin
 from raidfs.evidence.cells import Flags
 from raidfs.evidence.contents import pages_at
 from raidfs.evidence.moves import Side
+from raidfs.evidence.unlikeness import counts_of, unlike, unlike_each_other
 from raidfs.evidence.window import PAGE, Numbers
+from raidfs.extents import Extents
 from raidfs.geometry.geometry import zone_of
+from raidfs.geometry.reshape import lag_limit, undecided_by_front
+from raidfs.geometry.standing import new_side
 
-_UNITS = 16
+_UNITS = 8
 """Chunks that are looked at together."""
-_IN_UNIT = 4
-"""Pages of each."""
+_IN_UNIT = 8
+"""Pages of each, at most."""
 _FEWEST = 8
 """Pages of a kind at one place, from which on they are compared."""
 _ALIKE = 1.5
 """So unlike the others a page of files at the place is at most, or these are of too many kinds [bits per byte]."""
-_MARGIN = 0.3
-"""By so much a sum is more unlike the others than each page of files [bits per byte]."""
-_SHARE = 0.3
-"""Of the pages at one place that would be sums so many are, at least: of RAID6 it may be one of two."""
+_LEAST = 1e-4
+"""What the unlikeness of pages of files spreads by at least [bits per byte]."""
+_SPREADS = 5.0
+"""By so many times what their mean spreads by, sums are more unlike the others than pages of files are."""
+_SHARE = 0.5
+"""Of the pages at one place that would be sums so many are more unlike the others than each page of files."""
 _PLACES = 3
 """Places where they are."""
-_UNSEEN = 0.5
-"""How often a byte is taken to occur that does not [per page]."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Counted:
-    """What the pages at one place hold.
+class _Places:
+    """Places in what is read in the new geometry, in ascending order.
 
     Attributes:
-        counts: int64 (k, 256): how often each byte occurs.
-        is_sum: bool (k,): parity would be read in its stead.
+        starts: where each begins [array bytes]. length: of each.
+        taken: of each, which pages parity would be read for after a second run; None: too few.
+        left: the same where the reshape never came.
     """
 
-    counts: Numbers
-    is_sum: Flags
+    starts: list[int]
+    length: int
+    taken: list[bool | None]
+    left: list[bool | None]
 
-    def tells(self) -> bool:
-        """Tell whether those that would be sums are unlike all others."""
-        others = self.counts[~self.is_sum]
-        if min(len(others), int(self.is_sum.sum())) < _FEWEST:
-            return False
-        most = float(_unlike(others, others.sum(axis=0) - others).max())
-        unlike = _unlike(self.counts[self.is_sum], others.sum(axis=0)[None])
-        return most <= _ALIKE and bool((unlike >= most + _MARGIN).mean() >= _SHARE)
+    @property
+    def n_taken(self) -> int:
+        """At how many places a second run took parity for data."""
+        return self.taken.count(True)
+
+    @property
+    def n_left(self) -> int:
+        """At how many the old parity still lies."""
+        return self.left.count(True)
 
 
-def sums_read(description: ArrayDescription, images: Mapping[int, BlockSource]) -> str:
-    """Say that parity is read as data behind the recorded position of a reshape, one sentence; or ''.
+def sums_taken(description: ArrayDescription, images: Mapping[int, BlockSource]) -> str:
+    """Say that a second run of a reshape took parity of an earlier one for data, one sentence; or ''.
 
     Args:
         description: the array, with the front of its reshape.
@@ -78,63 +85,92 @@ def sums_read(description: ArrayDescription, images: Mapping[int, BlockSource]) 
     Raises:
         SourceError: a member is gone.
     """
-    reshape = description.reshape
-    if reshape is None or not all(shape.has_parity for shape in description.shapes):
+    places = _look(description, images)
+    if places.n_taken < _PLACES or places.n_taken < places.n_left:
         return ""
-    if reshape.before.n_data != reshape.after.n_data:
-        return ""  # else a second run leaves pages twice, which tells more, see `raidfs.evidence.moved_twice`
+    return (
+        "in what the reshape moved parity is read as data: the pages in whose stead it would be are mixed as sums are, "
+        "and the others are not; an earlier run came so far and it was begun anew, which takes parity for data"
+    )
+
+
+def sums_left(description: ArrayDescription, images: Mapping[int, BlockSource]) -> Extents:
+    """Return where a reshape never came, though its recorded position says so [array bytes]; empty: nothing tells so.
+
+    Args:
+        description: the array.
+        images: by role, of the members that serve.
+
+    Raises:
+        SourceError: a member is gone.
+    """
+    places, reshape = _look(description, images), description.reshape
+    if reshape is None or places.n_left < _PLACES or places.n_left <= places.n_taken:
+        return Extents()
+    forward, cut = reshape.direction.is_forward, min(reshape.position, description.size)
+    behind = list(zip(places.starts, places.left, strict=True))
+    reached = 0 if forward else description.size
+    for start, is_left in reversed(behind) if forward else behind:  # from the position on towards the begin
+        if is_left is False:
+            reached = start + places.length if forward else start
+            break
+    return Extents.span(*sorted((reached, cut)))
+
+
+def _look(description: ArrayDescription, images: Mapping[int, BlockSource]) -> _Places:
+    """Look at places all over what is read in the new geometry, and around the recorded position."""
+    reshape = description.reshape
+    if reshape is None or not _is_comparable(description, reshape):
+        return _Places([], 0, [], [])
     serving = description.serving.items()
     zones = [zone_of(shape, description.component_size) for shape in (reshape.before, reshape.after)]
     old = Side(zones[0], {role: member.data_offset for role, member in serving})
     new = Side(zones[1], {role: member.new_data_offset for role, member in serving})
     whole = {role: images[role] for role, member in serving if member.state in (State.IN_SYNC, State.RECOVERING)}
-    cut = min(reshape.position, description.size)
-    low, high = (0, cut) if reshape.direction.is_forward else (cut, description.size)
-    unit = gcd(reshape.before.chunk_size, reshape.after.chunk_size)
+    served = new_side(description, lag_limit(description)).difference(undecided_by_front(description))
+    unit = math.gcd(reshape.before.chunk_size, reshape.after.chunk_size)
     starts = from_begin(reshape, description.size) | around_edges(reshape, description.size, (reshape.position,))
-    looked = [_pages(number, unit, low, high) for number in sorted({start // unit // _UNITS for start in starts})]
-    for one, other in (
-        (old, new),
-        (new, old),
-    ):  # what a second run takes for pages, and what is read where it never was
-        if sum(_count(pages, one, other, new, whole).tells() for pages in looked) >= _PLACES:
-            return (
-                f"behind the recorded position of the reshape ({reshape.position}) parity is read as data: the pages "
-                "in whose stead it would be are mixed as sums are, and the others are not; an earlier run came so far "
-                "and it was begun anew, which takes parity for data, or the recorded position is wrong"
-            )
-    return ""
+    numbers = sorted({start // unit // _UNITS for start in starts})
+    taken, left = [], []
+    for number in numbers:
+        pages = _pages(number, unit, served)
+        content, is_known = pages_at(whole, *(each[:, 0] for each in new.places(pages)))
+        kept = is_known & content.any(axis=1)
+        counts = counts_of(content[kept])
+        taken.append(_are_sums(counts, ~_holds_page(pages[kept], old, new)))
+        left.append(_are_sums(counts, ~_holds_page(pages[kept], new, old)))
+    return _Places([number * _UNITS * unit for number in numbers], _UNITS * unit, taken, left)
 
 
-def _pages(number: int, unit: int, low: int, high: int) -> Numbers:
-    """Return some pages of neighbouring units between two bounds [array bytes]; `number`: of so many units."""
+def _is_comparable(description: ArrayDescription, reshape: Reshape) -> bool:
+    """Tell whether there are sums, and whether nothing else tells better: of other members a run leaves pages twice."""
+    shapes = description.shapes
+    in_pages = not any(shape.chunk_size % PAGE for shape in shapes)
+    return in_pages and all(shape.has_parity for shape in shapes) and reshape.before.n_data == reshape.after.n_data
+
+
+def _pages(number: int, unit: int, served: Extents) -> Numbers:
+    """Return pages of neighbouring units that lie in the new geometry [array bytes]; `number`: of so many units."""
     first = (number * _UNITS + np.arange(_UNITS, dtype=np.int64)[:, None]) * unit
     pages = np.unique(first + np.arange(_IN_UNIT) * (unit // _IN_UNIT) // PAGE * PAGE)
-    return pages[(pages >= low) & (pages + PAGE <= high)]
+    around = served.clip(int(first.min()), int(first.max()) + unit)
+    inside = [pages[(pages >= low) & (pages + PAGE <= high)] for low, high in around]
+    return np.concatenate((pages[:0], *inside))
 
 
-def _count(pages: Numbers, one: Side, other: Side, new: Side, images: Mapping[int, BlockSource]) -> _Counted:
-    """Count the bytes of pages in their new places; sums are those in whose place of one side the other has no page."""
-    content, is_known = pages_at(images, *(each[:, 0] for each in new.places(pages)))
-    role, offset = (each[:, 0] for each in one.places(pages))
-    kept = is_known & content.any(axis=1)
-    return _Counted(_counts(content[kept]), (other.holds(role, offset) < 0)[kept])
-
-
-def _counts(pages: NDArray[np.uint8]) -> Numbers:
-    numbers = pages.astype(np.intp) + np.arange(len(pages), dtype=np.intp)[:, None] * 256
-    return np.bincount(numbers.reshape(-1), minlength=len(pages) * 256).reshape(-1, 256)
-
-
-def _unlike(counts: Numbers, others: Numbers) -> NDArray[np.float64]:
-    """Return how many bits per byte it costs to take pages for others: their relative entropy.
-
-    Args:
-        counts: int64 (k, 256), of each page.
-        others: int64 (k or 1, 256), of all others together.
-    """
-    expected = others + _UNSEEN
-    share = counts / PAGE
-    ratio = np.where(counts > 0, np.maximum(share, 1 / PAGE) / (expected / expected.sum(axis=1, keepdims=True)), 1.0)
-    found: NDArray[np.float64] = (share * np.log2(ratio)).sum(axis=1)
+def _holds_page(pages: Numbers, one: Side, other: Side) -> Flags:
+    """Tell in which pages' places of one geometry the other one has a page, and no sum."""
+    found: Flags = other.holds(*(each[:, 0] for each in one.places(pages))) >= 0
     return found
+
+
+def _are_sums(counts: Numbers, would_be: Flags) -> bool | None:
+    """Tell whether pages that would be sums are unlike all others; None: there are too few, or too many kinds."""
+    others, asked = counts[~would_be], counts[would_be]
+    if min(len(others), len(asked)) < _FEWEST:
+        return None
+    files, sums = unlike_each_other(others), unlike(asked, others.sum(axis=0)[None])
+    if files.max() > _ALIKE:
+        return None
+    spread = max(float(files.std()), _LEAST) / math.sqrt(len(sums))
+    return bool(sums.mean() - files.mean() >= _SPREADS * spread and float((sums > files.max()).mean()) >= _SHARE)
