@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from logging.handlers import SysLogHandler
+from pathlib import Path
 from typing import Any
 
 import click
@@ -67,6 +68,7 @@ def mount(
     check_mountpoint(mountpoint)
     check_fuse(options)
     mountpoint = os.path.abspath(mountpoint)
+    _check_overlay(options.overlay, mountpoint)
     keys = key_of(ask, key_file)
     policy = Policy(doubtful=options.doubtful, strict=options.strict, check=options.check)
     chosen = options_of(shared, policy)
@@ -93,6 +95,16 @@ def mount(
                 serve_arrays(arrays, mountpoint, options, announce, keys, every=every)
 
             say(run_in_background(body))
+
+
+def _check_overlay(overlay: str | None, mountpoint: str) -> None:
+    """Refuse an overlay that the mount would hide.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if overlay is not None and Path(os.path.realpath(overlay)).is_relative_to(os.path.realpath(mountpoint)):
+        raise UsageError(f"-o overlay={overlay}: this lies in the mountpoint, where nobody can reach it; name another")
 
 
 def _log_to_syslog() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from raidfs.errors import Damaged, Lost, Unreadable
@@ -92,16 +93,35 @@ def _is_power(number: int, base: int) -> bool:
 def read_super(device: Device) -> Super:
     """Read the superblock, or the first backup of it that can be read.
 
+    Where none has a right checksum one counts that leads to a descriptor of the first block group with a right one.
+
     Raises:
         Unreadable: there is none, or it is of no file system that can be read.
     """
     why: Unreadable | None = None
+    wrong: list[Super] = []
     for at in _places(device.size):
         try:
-            return parse_super(device.read(at, 1024))
+            raw = device.read(at, 1024)
+            told = parse_super(raw)
         except Unreadable as error:
             why = why or error
+            continue
+        if told.seed is None or crc32c(0xFFFFFFFF, raw[:0x3FC]) == struct.unpack_from("<I", raw, 0x3FC)[0]:
+            return told
+        why = why or Damaged("the checksum of the superblock is wrong")
+        wrong.append(told)
+    for told in wrong:
+        with suppress(Unreadable):
+            if _is_intact(told, 0, _descriptor(device, told)):
+                return told
     raise why or Damaged("the device is too small for a file system")
+
+
+def _descriptor(device: Device, told: Super) -> bytes:
+    """Read the descriptor of the first block group."""
+    first = next(_descriptor_blocks(told, 0, told.block_size // told.descriptor_size))
+    return device.read(first * told.block_size, told.descriptor_size)
 
 
 def _places(size: int) -> Iterator[int]:
@@ -115,7 +135,7 @@ def _places(size: int) -> Iterator[int]:
 
 
 def parse_super(raw: bytes) -> Super:
-    """Read a superblock.
+    """Read a superblock; its checksum is not looked at.
 
     Raises:
         Damaged: it is none, or makes no sense.
@@ -144,8 +164,6 @@ def parse_super(raw: bytes) -> Super:
     seed = None
     if ro_compat & _METADATA_CSUM:
         seed = u32(0x270) if incompat & _CSUM_SEED else crc32c(0xFFFFFFFF, raw[0x68:0x78])
-        if crc32c(0xFFFFFFFF, raw[:0x3FC]) != u32(0x3FC):
-            raise Damaged("the checksum of the superblock is wrong")
     if not (
         inode_size in (128, 256, 512, 1024, 2048, 4096)
         and inode_size <= block_size

@@ -104,6 +104,20 @@ def test_a_superblock_with_a_wrong_checksum_gives_way(name: str, place: int, tre
         assert found.file_systems[0].tree.usage().blocks == usage.blocks
 
 
+def test_the_only_superblock_of_ext4_counts_with_a_wrong_checksum_if_it_leads_on(tree: Path, tmp_path: Path) -> None:
+    """A file system of one block group has no backup; descriptors and inodes have checksums of their own."""
+    image = make(tmp_path / "image", 6 * MIB, *(str(tree) if word == "TREE" else word for word in EXT))
+    device = ImageDevice(image)
+    with found_on(device) as found:
+        before = paths_of(found)
+    device.changed[1024 + 0x34] = 0x40  # how often it was mounted
+    with found_on(device) as found:
+        assert paths_of(found) == before
+    device.changed[1024 + 0x70] = 0x40  # its uuid, with which all checksums begin
+    with found_on(device) as found:
+        assert not any(is_whole for _, is_whole in paths_of(found))
+
+
 def test_a_partition_table_without_its_start_leads_to_its_partitions(tree: Path, tmp_path: Path) -> None:
     inner = make(tmp_path / "inner", 24 * MIB, *EXT[:-1], str(tree))
     image = tmp_path / "image"

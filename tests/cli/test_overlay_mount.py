@@ -60,6 +60,14 @@ def test_without_an_overlay_nothing_can_be_written(members: list[Path], tmp_path
         os.open(mount.path / "partitions" / "1.img", os.O_RDWR)
 
 
+def test_a_file_in_the_mountpoint_is_no_overlay(members: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "mnt").mkdir()
+    done = raidfs("mount", "-o", f"overlay={tmp_path / 'mnt' / 'x'}", *members, tmp_path / "mnt")
+    assert done.returncode == 2
+    assert "this lies in the mountpoint" in done.stderr
+    assert not list((tmp_path / "mnt").iterdir())
+
+
 def test_a_member_is_no_overlay(members: list[Path], tmp_path: Path) -> None:
     (tmp_path / "mnt").mkdir()
     done = raidfs("mount", "-o", f"overlay={members[0]}", *members, tmp_path / "mnt")
