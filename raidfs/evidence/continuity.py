@@ -33,6 +33,10 @@ from raidfs.units import align_down, align_up
 
 _AT_ONCE = 512
 """Steps of the reshape that are looked at together; of more only so many, and then those around the likeliest."""
+_IN_A_ROW = 32
+"""Steps that are read together."""
+_UNITS = 16
+"""Chunks of a step that are looked at, at most."""
 _IN_UNIT = 4
 """Pages of a chunk whose mixture is looked at."""
 _LEAST = 0.002
@@ -91,6 +95,7 @@ def with_likely_cut(description: ArrayDescription, images: Mapping[int, BlockSou
         around = cut // readings.step
         first, last = max(first, around - 2 * stride), min(last, around + 2 * stride)
         stride = max(1, -(-(last - first) // _AT_ONCE))
+    cut = max(cut, reshape.position) if reshape.direction.is_forward else min(cut, reshape.position)
     return replace(description, reshape=replace(reshape, front=replace(reshape.front, cut=cut)))
 
 
@@ -112,12 +117,18 @@ class _Readings:
 
     def gains(self, steps: Numbers) -> Bits:
         """Return how much better each step reads in the new geometry than in the old one, from -2 to 2."""
-        at = steps[:, None] * self.step + np.arange(0, self.step, self.unit)
+        parts = [self._gains(steps[start : start + _IN_A_ROW]) for start in range(0, len(steps), _IN_A_ROW)]
+        return np.concatenate((np.zeros(0), *parts))
+
+    def _gains(self, steps: Numbers) -> Bits:
+        n = self.step // self.unit
+        chosen = np.unique(np.arange(min(n, _UNITS)) * n // min(n, _UNITS)) * self.unit
+        at = steps[:, None] * self.step + chosen
         borders = at.reshape(-1)[at.reshape(-1) > 0]
         alike = [self._alike(side, borders) for side in (self.new, self.old)]
         better = np.sign(alike[0] - alike[1]) * (np.maximum(*alike) >= _ALIKE)
         of = np.searchsorted(steps, borders // self.step)
-        going_on = np.bincount(of, weights=better, minlength=len(steps)) / at.shape[1]
+        going_on = np.bincount(of, weights=better, minlength=len(steps)) / len(chosen)
         found: Bits = going_on + np.array([self._mixture(each) for each in at])
         return found
 
