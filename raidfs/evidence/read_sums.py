@@ -45,7 +45,7 @@ _SPREADS = 5.0
 """By so many times what their mean spreads by, sums are more unlike the others than pages of files are."""
 _SHARE = 0.5
 """Of the pages at one place that would be sums so many are more unlike the others than each page of files."""
-_PLACES = 3
+_PLACES = 4
 """Places where they are."""
 
 
