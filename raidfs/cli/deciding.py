@@ -157,8 +157,9 @@ def _asked(
     structures = _structures(description, found, members, options)
     description = find_front(description, patient(), structures=structures) if structures else found
     description = replace(description, withheld=description.withheld or out_of_order(found))
-    with suppress(SourceError):
+    with suppress(SourceError):  # a guess, without which the proofs are asked for all the same
         description = with_likely_cut(description, patient())
+    with suppress(SourceError):
         twice = description.withheld or moved_twice(description, patient()) or sums_taken(description, patient())
         description = replace(description, withheld=twice)
         return with_position_tested(description, patient())
