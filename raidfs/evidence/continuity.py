@@ -33,6 +33,8 @@ from raidfs.units import align_down, align_up
 
 _AT_ONCE = 512
 """Steps of the reshape that are looked at together; of more only so many, and then those around the likeliest."""
+_BORDERS = 4096
+"""Borders that are looked at together, at most: of those in each step some must do where there are more."""
 _IN_UNIT = 4
 """Pages of a chunk whose mixture is looked at."""
 _LEAST = 0.002
@@ -47,7 +49,6 @@ _SHARE = 0.8
 """So much of all that speaks for one geometry or the other must speak for what the guess says."""
 _SPREADS = 2.0
 """By so many times what chance does, sums are more unlike other pages, or they tell nothing."""
-
 _SEVERAL = 2
 """Pages of files that sums are compared with, at least."""
 
@@ -112,7 +113,9 @@ class _Readings:
 
     def gains(self, steps: Numbers) -> Bits:
         """Return how much better each step reads in the new geometry than in the old one, from -2 to 2."""
-        at = steps[:, None] * self.step + np.arange(0, self.step, self.unit)
+        n_units = self.step // self.unit
+        units = np.linspace(0, n_units - 1, min(n_units, max(1, _BORDERS // len(steps)))).astype(np.int64)
+        at = steps[:, None] * self.step + units * self.unit
         borders = at.reshape(-1)[at.reshape(-1) > 0]
         alike = [self._alike(side, borders) for side in (self.new, self.old)]
         better = np.sign(alike[0] - alike[1]) * (np.maximum(*alike) >= _ALIKE)
@@ -123,7 +126,7 @@ class _Readings:
 
     def _mixture(self, units: Numbers) -> float:
         """Return how much more one step looks as if sums were read in the old geometry, from -1 to 1."""
-        pages = (units[:, None] + np.arange(_IN_UNIT) * (self.unit // _IN_UNIT) // PAGE * PAGE).reshape(-1)
+        pages = np.unique(units[:, None] + np.arange(_IN_UNIT) * (self.unit // _IN_UNIT) // PAGE * PAGE)
         old, new = self._sums_read(pages, self.old, self.new), self._sums_read(pages, self.new, self.old)
         return float(np.clip(np.log2((old + _LEAST) / (new + _LEAST)) / _MOST, -1.0, 1.0))
 
