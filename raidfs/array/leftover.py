@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from raidfs.array.accusing import are_enough
 from raidfs.array.choose import Claimed, arrays_in
+from raidfs.superblock.claim import MemberClaim
 
 
 def left_over(claimed: Sequence[Claimed], within: Mapping[str, Claimed]) -> dict[str, str]:
@@ -25,9 +26,24 @@ def left_over(claimed: Sequence[Claimed], within: Mapping[str, Claimed]) -> dict
         inner = [within[each.path] for each in members if each.path in within]
         if len({_device(each) for each in inner}) > 1:
             why[uuid] = "different members of another array lie on its members, and an array has room for one"
-        elif inner and not are_enough(members[0].claim, {each.claim.role for each in members}):
+        elif _fit(members, within) and not are_enough(members[0].claim, {each.claim.role for each in members}):
             why[uuid] = "the images hold too few members of it"
     return why
+
+
+def _fit(members: Sequence[Claimed], within: Mapping[str, Claimed]) -> bool:
+    """Tell whether what lies among the data of members was copied there whole: it ends before theirs do.
+
+    What lies on an array of several members is longer than one, whose chunks are not one behind the other: however few
+    of its members there are, they are no members of what is on it.
+    """
+    inner = [(each, within[each.path]) for each in members if each.path in within]
+    return bool(inner) and all(_end(one.claim) <= _end(each.claim) for each, one in inner)
+
+
+def _end(claim: MemberClaim) -> int:
+    """Return where the data of a member end at most [bytes of the image]."""
+    return claim.data_offset + (claim.component_size or 0 if claim.data_size is None else claim.data_size)
 
 
 def _device(member: Claimed) -> tuple[str, str | int]:

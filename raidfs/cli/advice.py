@@ -93,10 +93,9 @@ def _about_reshape(description: ArrayDescription) -> list[Finding]:
         (first, _), last = next(iter(undecided)), int(undecided.array[-1, 1])
         text = (
             f"the reshape may be further than its recorded position says: {format_size(undecided.total)} between the "
-            f"array bytes {first} and {last} may have been overwritten; they are doubtful"
+            f"array bytes {first} and {last} may have been overwritten; they are doubtful, "
+            "and --doubtful guesses how far it came"
         )
-        if reshape.front is not None:
-            text += f", and --doubtful reads them with the front at {reshape.front.cut}, a guess"
         findings.append(Finding(Severity.ERROR, "array", text))
     if likely:
         text = (

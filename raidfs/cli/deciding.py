@@ -30,7 +30,7 @@ from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.read_sums import sums_taken
 from raidfs.evidence.restarted import out_of_order, written_too_far
-from raidfs.finding import Finding
+from raidfs.finding import Finding, Severity
 from raidfs.geometry.reshape import lag_limit, likely_by_front, undecided_by_front
 from raidfs.image.patient import TimedSource
 from raidfs.superblock import claim_of
@@ -157,12 +157,15 @@ def _asked(
     structures = _structures(description, found, members, options)
     description = find_front(description, patient(), structures=structures) if structures else found
     description = replace(description, withheld=description.withheld or out_of_order(found))
-    with suppress(SourceError):
-        description = with_likely_cut(description, patient())
+    with suppress(SourceError):  # a guess, without which the proofs are asked for all the same
+        description = with_likely_cut(description, patient(), wanted=options.policy.doubtful)
+    try:
         twice = description.withheld or moved_twice(description, patient()) or sums_taken(description, patient())
         description = replace(description, withheld=twice)
         return with_position_tested(description, patient())
-    return description, []
+    except SourceError as error:
+        text = f"whether an earlier run of the reshape went over the array before is not known: {error}"
+        return description, [Finding(Severity.WARNING, "array", text)]
 
 
 def _structures(

@@ -51,17 +51,19 @@ _SHARE = 0.8
 """So much of all that speaks for one geometry or the other must speak for what the guess says."""
 _SPREADS = 2.0
 """By so many times what chance does, sums are more unlike other pages, or they tell nothing."""
-
 _SEVERAL = 2
 """Pages of files that sums are compared with, at least."""
 
 
-def with_likely_cut(description: ArrayDescription, images: Mapping[int, BlockSource]) -> ArrayDescription:
+def with_likely_cut(
+    description: ArrayDescription, images: Mapping[int, BlockSource], *, wanted: bool
+) -> ArrayDescription:
     """Guess where the new geometry ends, where nothing proves it.
 
     Args:
         description: the array, with the front of its reshape.
         images: by role, of the members that serve.
+        wanted: doubtful bytes will be read; else only a short way is looked at, as of terabytes it takes minutes.
 
     Returns:
         The array with another `Front.cut`, if that is better by much.
@@ -69,14 +71,19 @@ def with_likely_cut(description: ArrayDescription, images: Mapping[int, BlockSou
     Raises:
         SourceError: a member is gone.
     """
-    reshape, undecided = description.reshape, undecided_by_front(description)
-    if reshape is None or reshape.front is None or not undecided or not _is_comparable(description):
+    reshape = description.reshape
+    if reshape is None or reshape.front is None or not _is_comparable(description):
+        return description
+    undecided = undecided_by_front(description)
+    if not undecided:
         return description
     readings = _readings(description, reshape, images)
     low = align_down(int(undecided.array[0, 0]), readings.step)
     high = align_up(int(undecided.array[-1, 1]), readings.step)
     first, last = low // readings.step, min(high, align_down(description.size, readings.step)) // readings.step
     stride = max(1, -(-(last - first) // _AT_ONCE))
+    if stride > 1 and not wanted:
+        return description
     cut = reshape.front.cut
     while first < last:
         steps = np.arange(first, last, stride, dtype=np.int64)
@@ -134,7 +141,7 @@ class _Readings:
 
     def _mixture(self, units: Numbers) -> float:
         """Return how much more one step looks as if sums were read in the old geometry, from -1 to 1."""
-        pages = (units[:, None] + np.arange(_IN_UNIT) * (self.unit // _IN_UNIT) // PAGE * PAGE).reshape(-1)
+        pages = np.unique(units[:, None] + np.arange(_IN_UNIT) * (self.unit // _IN_UNIT) // PAGE * PAGE)
         old, new = self._sums_read(pages, self.old, self.new), self._sums_read(pages, self.new, self.old)
         return float(np.clip(np.log2((old + _LEAST) / (new + _LEAST)) / _MOST, -1.0, 1.0))
 

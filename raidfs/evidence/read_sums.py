@@ -112,7 +112,7 @@ def sums_left(description: ArrayDescription, images: Mapping[int, BlockSource]) 
     reached = 0 if forward else description.size
     for start, is_left in reversed(behind) if forward else behind:  # from the position on towards the begin
         if is_left is False:
-            reached = start + places.length if forward else start
+            reached = min(start + places.length, cut) if forward else max(start, cut)
             break
     return Extents.span(*sorted((reached, cut)))
 

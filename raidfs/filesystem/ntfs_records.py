@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem.entry import Device
@@ -65,6 +66,8 @@ def parse_record(raw: bytes) -> FileRecord | None:
             _, modified, changed, read = struct.unpack_from("<4Q", content)
             times = read, modified, changed
         elif kind == _FILE_NAME and len(content) >= 66 and content[65] != _DOS_ONLY:
+            if not content[64] or len(content) < 66 + 2 * content[64]:
+                raise Damaged("a name of a file record is cut off")
             (parent,) = struct.unpack_from("<Q", content)
             text = content[66 : 66 + 2 * content[64]].decode("utf-16-le", errors="surrogatepass")
             name = text.encode("utf-8", errors="surrogatepass").replace(b"/", b"_")
@@ -115,8 +118,10 @@ class Records:
         self.n_bad = 0
         self._found: dict[int, FileRecord] = {}
         self._names: dict[int, list[tuple[int, bytes, int]]] = {}
-        for number, raw in _raw_records(device, places, size):
-            if raw is None or number >= _MOST:
+        table = list(places)
+        self.n_bad += max(0, sum(length // size for _, length in table) - _MOST)
+        for number, raw in islice(_raw_records(device, table, size), _MOST):
+            if raw is None:
                 self.n_bad += 1
                 continue
             try:

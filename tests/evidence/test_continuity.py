@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from raidfs.block import read_exact
+from raidfs.block import BlockSource, read_exact
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_array
 from raidfs.engine.health import Policy
+from raidfs.evidence import continuity
+from raidfs.evidence.cells import Flags
+from raidfs.evidence.contents import pages_at
+from raidfs.evidence.window import Numbers
 from tests.oracle.layouts import Geometry
 from tests.support.restarts import COMPONENT, K, Kind, begun, part
 
@@ -63,3 +69,18 @@ def test_random_bytes_leave_the_guess_where_it_is(tmp_path: Path) -> None:
         front = opened.description.reshape.front
         assert front is not None
         assert front.cut == 0
+
+
+def test_steps_of_many_chunks_are_looked_at_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_read = []
+
+    def counted(images: Mapping[int, BlockSource], role: Numbers, offset: Numbers) -> tuple[NDArray[np.uint8], Flags]:
+        n_read.append(len(role))
+        return pages_at(images, role, offset)
+
+    monkeypatch.setattr(continuity, "pages_at", counted)
+    kind = Kind(Geometry(5, 2, 4, 4 * K), Geometry(5, 2, 4, 256 * K), room=0)
+    array = begun(kind, 0.0, files(kind.before.capacity(COMPONENT)))
+    array.tear(part(array, 0.5))
+    assert wrong_pages(array.save(tmp_path), bytes(array.truth)) <= 2 * kind.after.stripe_size // 4096
+    assert 0 < max(n_read) <= 4096

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.cli.session import open_array
+from raidfs.errors import SourceError
 from raidfs.evidence.front import find_front
 from raidfs.evidence.moved_twice import moved_twice
 from tests.oracle.layouts import Geometry
@@ -177,3 +178,27 @@ def test_no_crash_is_taken_for_it(array: Simulation, data: st.DataObject) -> Non
     gone = data.draw(st.none() | st.sampled_from(sorted(array.roles)))
     description = describe(array, without=[] if gone is None else [gone])
     assert not said_of(description, dict(memory_sources(images_of(array, description))))
+
+
+def test_a_guess_that_fails_does_not_cost_the_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(description: ArrayDescription, images: object, *, wanted: bool) -> ArrayDescription:
+        raise SourceError("a member is gone")
+
+    monkeypatch.setattr("raidfs.cli.deciding.with_likely_cut", gone)
+    reshape, first, second = AGAIN["a shrink of which nothing is at risk"]
+    array = begun(reshape, first)
+    truth = bytes(array.truth)
+    run_again(array, second)
+    wrong, withheld, said = served(array.save(tmp_path), truth)
+    assert (wrong, withheld) == (0, len(truth))
+    assert "begun anew" in said
+
+
+def test_a_proof_that_cannot_be_asked_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(description: ArrayDescription, images: object) -> str:
+        raise SourceError("a member is gone")
+
+    monkeypatch.setattr("raidfs.cli.deciding.moved_twice", gone)
+    array = begun(AGAIN["layout"][0], 0.45)
+    _, _, said = served(array.save(tmp_path), bytes(array.truth))
+    assert "whether an earlier run of the reshape went over the array before is not known: a member is gone" in said

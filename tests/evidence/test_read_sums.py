@@ -7,9 +7,12 @@ from random import Random
 
 import pytest
 
+from raidfs.evidence import read_sums
+from raidfs.evidence.read_sums import sums_left
 from tests.oracle.layouts import Geometry
 from tests.oracle.writer import Simulation
 from tests.support.restarts import COMPONENT, K, Kind, begun, part, run_again, served
+from tests.support.simulated import describe
 
 KINDS = {
     "raid5, chunk": Kind(Geometry(5, 2, 4, 16 * K), Geometry(5, 2, 4, 32 * K), room=0),
@@ -58,6 +61,21 @@ def test_a_position_that_it_never_came_to_is_recognised(name: str, tmp_path: Pat
     wrong, _, said = served(recorded_at(array, part(array, 0.7), tmp_path), truth)
     assert wrong == 0
     assert "lies too far by the data" in said
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_no_place_ahead_of_the_position_was_passed(backwards: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place that the position lies in was reached, others behind it seem not to be."""
+    kind = Kind(Geometry(5, 2, 4, 16 * K), Geometry(5, 2, 4, 32 * K), room=0, backwards=backwards)
+    array = begun(kind, 0.5)
+    description, length = describe(array), 128 * K
+    assert description.reshape is not None
+    starts = [description.reshape.position - 64 * K + n * length for n in range(-3, 4)]
+    behind, ahead = [True] * 3, [None] * 3
+    left = [*ahead, False, *behind] if backwards else [*behind, False, *ahead]
+    places = read_sums._Places(starts, length, [None] * 7, left)
+    monkeypatch.setattr(read_sums, "_look", lambda *_: places)
+    assert not sums_left(description, {})
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -20,7 +20,7 @@ from raidfs.errors import Damaged, Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import Packed
 from raidfs.filesystem.kinds import open_reader
-from raidfs.filesystem.ntfs_records import parse_record
+from raidfs.filesystem.ntfs_records import Records, parse_record
 from tests.support.filesystems import ImageDevice
 
 PAGE = 4096
@@ -106,6 +106,44 @@ def test_records_that_are_lost_too_may_be_of_any_directory(image: Path) -> None:
     found = reader.names(reader.root)
     assert b"packed" in {each.name for each in found.entries}
     assert found.lost == 1024
+
+
+def file_record(name: bytes, n_characters: int) -> bytes:
+    """A record whose name is said to have so many characters."""
+    content = struct.pack("<Q56xBB", 5 | 7 << 48, n_characters, 1) + name
+    head = struct.pack("<4sHHQHHHHIIQ", b"FILE", 48, 3, 0, 3, 1, 56, 3, 0, 1024, 0).ljust(48, b"\0")
+    named = struct.pack("<IIBBHHHIHH", 0x30, 104, 0, 0, 0, 0, 0, len(content), 24, 0) + content.ljust(80, b"\0")
+    raw = bytearray((head + b"\1\0" + bytes(6) + named + b"\xff" * 4).ljust(1024, b"\0"))
+    raw[510:512] = raw[1022:1024] = b"\1\0"
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(("name", "n_characters"), [(b"a", 1), (b"a\0b", 2), (b"a\0", 2), (b"", 0)])
+def test_a_name_that_is_cut_off_is_damage(name: bytes, n_characters: int) -> None:
+    assert parse_record(file_record(b"a\0", 1)) is not None
+    with pytest.raises(Damaged):
+        parse_record(file_record(name, n_characters))
+
+
+class Table:
+    """File records as a device, of which it is known how much was read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.size, self.n_read = data, len(data), 0
+
+    def read(self, start: int, length: int) -> bytes:
+        self.n_read += length
+        return self.data[start : start + length]
+
+
+def test_records_behind_those_that_are_looked_at_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raidfs.filesystem.ntfs_records._MOST", 64)
+    table = Table(file_record(b"a\0", 1) * 1000)
+    records = Records(table, [(0, 500 << 10), (500 << 10, 500 << 10)], 1024)
+    assert records.n_bad == 1000 - 64
+    assert records.get(63) is not None
+    assert records.get(64) is None
+    assert table.n_read == 64 << 10
 
 
 @given(seed=st.integers(0, 1 << 60))
