@@ -58,8 +58,9 @@ class Front:
         likely_agreed: array bytes that are the same at both places, near a clean edge. They hold nothing that tells,
             such as zeros, so what was overwritten too early would leave no trace.
         proofs: the evidence.
-        disorder: from a row that is left to one that is written, so far behind it in the order of travel that one run
-            of the reshape cannot have written it before [component bytes of the new geometry]; empty: there are none.
+        disorder: from the first row that is left to the last that is written, where that lies so far behind it in the
+            order of travel that one run of the reshape cannot have written it before [component bytes of the new
+            geometry]; empty: it does not.
     """
 
     cut: int

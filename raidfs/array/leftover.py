@@ -23,8 +23,8 @@ def left_over(claimed: Sequence[Claimed], within: Mapping[str, Claimed]) -> dict
     """
     why: dict[str, str] = {}
     for uuid, members in arrays_in(claimed).items():
-        inner = [within[each.path] for each in members if each.path in within]
-        if len({_device(each) for each in inner}) > 1:
+        inner = {_device(within[each.path]) for each in members if each.path in within}
+        if len(inner) > len({array for array, _ in inner}):
             why[uuid] = "different members of another array lie on its members, and an array has room for one"
         elif _fit(members, within) and not are_enough(members[0].claim, {each.claim.role for each in members}):
             why[uuid] = "the images hold too few members of it"
@@ -47,5 +47,6 @@ def _end(claim: MemberClaim) -> int:
 
 
 def _device(member: Claimed) -> tuple[str, str | int]:
+    """Name the array of a member, and the device that it is in it."""
     claim = member.claim
     return claim.array_uuid, claim.device_number if claim.device_uuid is None else claim.device_uuid

@@ -8,7 +8,7 @@ commit never happened. As far as nothing is damaged this is what the kernel does
 which refuses a journal with a block that cannot be read or a checksum that is wrong. Here what such a block held is
 worked out from what follows it, where that is possible; else it ends the log, and that is told.
 
-Every walk ends, because no block is looked at twice.
+Every walk ends, because it goes over no block twice; it looks ahead from damaged blocks only, and only so far.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def _luks(head: _Head) -> Probe | None:
     version = head.number(">H", 6)
     label = head.text(24, 48) if version == 2 else ""
     return Probe(
-        "luks", f"LUKS{version} encrypted volume; it is opened with its passphrase", label, head.text(168, 40) or None
+        "luks", f"LUKS{version} encrypted volume, which a passphrase or key opens", label, head.text(168, 40) or None
     )
 
 

@@ -366,3 +366,13 @@ def test_a_member_copied_onto_a_disk_of_an_earlier_array_is_one(
         assert len(opened.description.serving) == 3
         told = [finding.message for finding in opened.findings if "holds two superblocks" in finding.message]
         assert len(told) == len(used_before)
+
+
+def test_a_mirror_whose_stale_half_shows_an_earlier_array_is_still_one(tmp_path: Path) -> None:
+    """On the mirror another array was made after one half had left."""
+    array, members = raid5(tmp_path / "array", 9)
+    _, earlier = raid5(tmp_path / "earlier", 12)
+    halves = raid1(tmp_path / "mirror", 30, [earlier[0].read_bytes(), members[0].read_bytes()], "1.0")
+    with open_array([str(path) for path in (*halves, *members[1:])], Options(uuid=uuid_of(array))) as opened:
+        assert opened.description.serving[0].path.startswith("array ")
+        assert read_exact(opened.source, 0, opened.source.size) == (array.truth, Extents())
