@@ -105,16 +105,18 @@ def sums_left(description: ArrayDescription, images: Mapping[int, BlockSource]) 
         SourceError: a member is gone.
     """
     places, reshape = _look(description, images), description.reshape
-    if reshape is None or places.n_left < _PLACES or places.n_left <= places.n_taken:
+    if reshape is None or places.n_left <= places.n_taken:
         return Extents()
     forward, cut = reshape.direction.is_forward, min(reshape.position, description.size)
     behind = list(zip(places.starts, places.left, strict=True))
-    reached = 0 if forward else description.size
+    reached, n_left = 0 if forward else description.size, 0
     for start, is_left in reversed(behind) if forward else behind:  # from the position on towards the begin
         if is_left is False:
             reached = min(start + places.length, cut) if forward else max(start, cut)
             break
-    return Extents.span(*sorted((reached, cut)))
+        n_left += is_left is True
+    # elsewhere a place may look so by chance, but not one after the other where the reshape stands
+    return Extents.span(*sorted((reached, cut))) if n_left >= _PLACES else Extents()
 
 
 def _look(description: ArrayDescription, images: Mapping[int, BlockSource]) -> _Places:

@@ -92,3 +92,17 @@ def test_one_run_is_not_taken_for_it(name: str, gone: int | None, share: float, 
     array = begun(kind, share, bytes(content[: kind.before.capacity(COMPONENT)]))
     _, _, said = served(array.save(tmp_path, without=() if gone is None else (gone,)), bytes(array.truth))
     assert "parity is read as data" not in said
+
+
+@pytest.mark.parametrize(
+    ("left", "found"), [((True, False, True, True, True, False, True), False), ((True,) * 7, True)]
+)
+def test_only_places_one_after_the_other_behind_the_position_tell(
+    left: tuple[bool, ...], found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a member of a RAID6 missing up to six of some 30 looked so by chance, on a real array with one run."""
+    array = begun(KINDS["raid6, layout"], 0.6)
+    description = describe(array)
+    places = read_sums._Places(list(range(7)), 1, [False] * 7, list(left))
+    monkeypatch.setattr(read_sums, "_look", lambda *_: places)
+    assert bool(read_sums.sums_left(description, {})) == found
