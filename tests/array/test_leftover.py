@@ -7,35 +7,17 @@ from random import Random
 
 from raidfs.cli.opening import Options
 from raidfs.cli.session import open_every_array
-from tests.oracle.labels import device_size
-from tests.oracle.superblock import Superblock, build_v1, superblock_offset
-from tests.support.stacked import CHUNK, raid5, uuid_of
+from tests.support.stacked import CHUNK, one_of_three, raid5, uuid_of
 
 
 def put_on_an_array(member: Path, seed: int) -> str:
     """Make the image of a member that of the first of three disks of a RAID5 on which it lies; return its uuid."""
     content = member.read_bytes()
     component = len(content) // 2 // CHUNK * CHUNK
-    whole = device_size(component, 0)
-    at = superblock_offset("1.0", whole)
-    told = Superblock(
-        level=5,
-        layout=2,
-        chunk=CHUNK,
-        raid_disks=3,
-        component_size=component,
-        device_number=0,
-        device_roles=(0, 1, 2),
-        data_size=component,
-        array_uuid=bytes([seed]) * 16,
-        device_uuid=bytes([seed + 1]) * 16,
-    )
     chunks = [content[start : start + CHUNK] for start in range(0, 2 * component, CHUNK)]
     data = b"".join(chunks[::2])  # near enough to what one disk has of it
-    disk = bytearray((content[: 2 * CHUNK] + data[2 * CHUNK :]).ljust(whole, b"\0"))
-    raw = build_v1(told, at)
-    disk[at : at + len(raw)] = raw
-    member.write_bytes(disk)
+    disk = content[: 2 * CHUNK] + data[2 * CHUNK :]
+    member.write_bytes(one_of_three(disk, component, "1.0", 5, 0, seed=seed))
     return ":".join([f"{seed:02x}" * 4] * 4)
 
 

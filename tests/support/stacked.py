@@ -82,24 +82,38 @@ def copy_onto_used_disk(image: Path, metadata: str, level: int, role: int) -> No
     """
     content = image.read_bytes()
     size = (len(content) // (64 * 1024) + 4) * 64 * 1024
-    whole = device_size(size, 0)
+    image.write_bytes(one_of_three(content, size, metadata, level, role, seed=99))
+
+
+def one_of_three(content: bytes, component: int, metadata: str, level: int, role: int, *, seed: int) -> bytes:
+    """Return a disk with a superblock at its end, by which it is one of three members of an array.
+
+    Args:
+        content: what it begins with; it is padded with zeros.
+        component: component size [bytes].
+        metadata: 0.90 or 1.0.
+        level: 1 or 5.
+        role: of the disk.
+        seed: of the array's uuid.
+    """
+    whole = device_size(component, 0)
     at = superblock_offset(metadata, whole)
     told = Superblock(
         level=level,
         layout=0 if level == 1 else 2,
         chunk=0 if level == 1 else CHUNK,
         raid_disks=3,
-        component_size=size,
+        component_size=component,
         device_number=role,
         device_roles=(0, 1, 2),
-        data_size=size,
-        array_uuid=bytes([99]) * 16,
+        data_size=component,
+        array_uuid=bytes([seed]) * 16,
         device_uuid=bytes([role]) * 16,
     )
     raw = build_v0(told) if metadata == "0.90" else build_v1(told, at)
     disk = bytearray(content.ljust(whole, b"\0"))
     disk[at : at + len(raw)] = raw
-    image.write_bytes(disk)
+    return bytes(disk)
 
 
 def uuid_of(array: Simulation) -> str:
