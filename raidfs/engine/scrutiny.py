@@ -146,7 +146,8 @@ class _Ward:
 
     def is_settled(self, first: int, last: int) -> bool:
         """Tell whether all units [first, last) are settled."""
-        return bool(self.settled[first:last].all())
+        # asked at each read, of a few units: `all` takes several times as long
+        return b"\0" not in self.settled[first:last].tobytes()
 
     def unsettled(self, first: int, last: int) -> list[tuple[int, int]]:
         """Return the runs of unsettled units in [first, last)."""

@@ -181,12 +181,14 @@ class ExtReader:
 
     # ------------------------------------------------------------------------------------------------------------- data
 
-    def _space(self, seed: int | None) -> Space:
-        """Return the blocks of the file system; blocks of extents are checked with `seed`."""
+    def _space(self, owner: Inode | None) -> Space:
+        """Return the blocks of the file system; blocks of extents are checked to be those of `owner`."""
         told = self._super
 
         def read(block: int) -> bytes:
             raw = self._device.read(block * told.block_size, told.block_size)
+            # reckoned here: nearly all inodes hold their extents themselves
+            seed = None if owner is None else self._seed_of(owner)
             if seed is not None:
                 end = _EXTENT_HEADER * (1 + struct.unpack_from("<H", raw, 4)[0])
                 if end + 4 > len(raw) or crc32c(seed, raw[:end]) != struct.unpack_from("<I", raw, end)[0]:
@@ -199,7 +201,7 @@ class ExtReader:
         """Return where a file, or a directory, lies."""
         n_blocks = -(-inode.attributes.size // self._super.block_size)
         if inode.flags & ext_inode.EXTENTS:
-            return extent_runs(self._space(self._seed_of(inode)), inode.block, n_blocks)
+            return extent_runs(self._space(inode), inode.block, n_blocks)
         return listed_runs(self._space(None), inode.block, n_blocks)
 
     def _bytes(self, inode: Inode, size: int) -> bytes:

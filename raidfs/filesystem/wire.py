@@ -140,8 +140,9 @@ def unpack_contents(packed: Any) -> Contents:
     """
     try:
         flat, inline, through, made = packed
-        runs = tuple(map(Run, *(map(int, flat[field::3]) for field in range(3))))
-        parts = tuple(map(Packed, *(map(int, made[field::4]) for field in range(4))))
+        # most files have one run, and many of them are listed at once
+        runs = tuple(Run(*map(int, flat[at : at + 3])) for at in range(0, len(flat), 3))
+        parts = tuple(Packed(*map(int, made[at : at + 4])) for at in range(0, len(made), 4)) if made else ()
         return Contents(runs, None if inline is None else bytes_of(inline), bool(through), parts)
     except (TypeError, ValueError, AttributeError) as error:
         raise Garbled("contents make no sense") from error
