@@ -14,13 +14,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 
-from raidfs.errors import Damaged, Unreadable
+from raidfs.errors import Damaged, Lost, Unreadable
 from raidfs.filesystem import xfs_inode
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Device, Name, Names, Run, Usage
 from raidfs.filesystem.xfs_inode import Fork, Inode, parse_inode, runs_of
-from raidfs.filesystem.xfs_names import NAMES_END, block_names, short_names
+from raidfs.filesystem.xfs_names import NAMES_END, block_names, short_names, torn_names
 from raidfs.filesystem.xfs_super import check_place, checked, read_super
 from raidfs.filesystem.xfs_xattrs import short_xattrs, tree_xattrs
+from raidfs.units import SECTOR
 
 _LONGEST_TARGET = 1024
 _TARGET_HEAD = 56
@@ -30,7 +31,6 @@ _ADDRESSES = {b"XDD3": 8, b"XDB3": 8, b"XSLM": 40, b"XARM": 40}
 _TREE_ADDRESS = 16
 """The same of leaves and nodes."""
 _MOST_RECENT = 1024
-_SECTOR = 512
 _EVERYTHING = 1 << 51
 
 
@@ -68,13 +68,13 @@ class XfsReader:
         for at in range(0, max(end, found.attributes.size if unknown else 0), size):
             try:
                 raw = self._mapped(runs, at, size)
+                names, bad = block_names(raw, self._super) if raw else ([], 0)
+            except Lost:
+                names, bad = torn_names(*self._torn(runs, at), self._super)
             except Unreadable:
-                raw = self._up_to_loss(runs, at)
-                lost += size - len(raw)
-            if raw:
-                names, bad = block_names(raw, self._super)
-                entries += names
-                lost += bad
+                names, bad = [], size
+            entries += names
+            lost += bad
         return Names(tuple(entries), lost)
 
     def attributes(self, inode: int) -> Attributes:
@@ -153,16 +153,39 @@ class XfsReader:
         except struct.error as error:
             raise Damaged("a fork is cut off") from error
 
-    def _up_to_loss(self, runs: tuple[Run, ...], at: int) -> bytes:
-        """Return what comes before the first lost sector of a block of a directory; or nothing."""
-        raw = b""
-        with suppress(Unreadable):
-            for length in range(_SECTOR, self._super.directory_size, _SECTOR):
-                raw = self._mapped(runs, at, length) or b""
-        return raw
+    def _torn(self, runs: tuple[Run, ...], at: int) -> tuple[bytes, frozenset[int]]:
+        """Return a block of a directory of which sectors are lost, and their numbers: all, if it belongs elsewhere."""
+        size, gone = self._super.directory_size, []
+        raw = bytearray(size)
+        for number, start in enumerate(range(0, size, SECTOR)):
+            sector = b""
+            with suppress(Unreadable):
+                sector = self._part(runs, at + start, SECTOR)
+            if sector:
+                raw[start : start + SECTOR] = sector
+            else:
+                gone.append(number)
+        try:
+            if 0 not in gone:
+                self._check_place(bytes(raw), runs, at)
+        except Unreadable:
+            return bytes(size), frozenset(range(size // SECTOR))
+        return bytes(raw), frozenset(gone)
 
     def _mapped(self, runs: tuple[Run, ...], at: int, length: int) -> bytes | None:
         """Return a block of a fork; None: there is none. Since version 5 each says where it lies."""
+        raw = self._part(runs, at, length)
+        if raw:
+            self._check_place(raw, runs, at)
+        return raw or None
+
+    def _check_place(self, raw: bytes, runs: tuple[Run, ...], at: int) -> None:
+        if self._super.version == 5:
+            place = next(place + at - start for start, n, place in runs if start <= at < start + n)
+            check_place(raw, _ADDRESSES.get(raw[:4], _TREE_ADDRESS), place)
+
+    def _part(self, runs: tuple[Run, ...], at: int, length: int) -> bytes:
+        """Return bytes of a fork, or nothing where there are none."""
         parts, end = [], at + length
         for start, n, place in runs:
             if start + n > at and start < end:
@@ -173,7 +196,4 @@ class XfsReader:
         raw = b"".join(parts)
         if raw and len(raw) != length:
             raise Damaged("a block is there in part only")
-        if raw and self._super.version == 5:
-            place = next(place + at - start for start, n, place in runs if start <= at < start + n)
-            check_place(raw, _ADDRESSES.get(raw[:4], _TREE_ADDRESS), place)
-        return raw or None
+        return raw

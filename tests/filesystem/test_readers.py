@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import bytes_of, unpack_record
 from raidfs.filesystem.worker import Desk
 from raidfs.filesystem.xfs import XfsReader
+from raidfs.filesystem.xfs_names import torn_names
 from tests.support.filesystems import ImageDevice, fill, kernel_mount, make
 
 MIB = 1 << 20
@@ -154,21 +156,54 @@ def test_an_index_that_leaves_no_room_for_names_hides_them_and_says_so(tmp_path:
 
 @pytest.mark.parametrize("version", [("-m", "crc=0"), ("-m", "crc=1")])
 @pytest.mark.parametrize("size", [4096, 16384])
-def test_names_before_a_lost_sector_of_xfs_are_shown(version: tuple[str, str], size: int, tmp_path: Path) -> None:
+def test_names_around_a_lost_sector_of_xfs_are_shown(version: tuple[str, str], size: int, tmp_path: Path) -> None:
     names = [b"name%050d" % number for number in range(40)]
     lines = ["/dev/null", "0 0", "d--755 0 0", *(f"{name.decode()} ---600 0 0 /dev/null" for name in names), "$", ""]
     (tmp_path / "proto").write_text("\n".join(lines))
     command = ("mkfs.xfs", "-q", *version, "-n", f"size={size}", "-p", str(tmp_path / "proto"))
     image = make(tmp_path / "image", 320 * MIB, *command)
-    at = image.read_bytes().index(names[0]) // size * size
+    raw = image.read_bytes()
+    at = raw.index(names[0]) // size * size
+    # an entry begins 9 bytes before its name, and ends 3 or 4 behind it, padded to 8
+    places = [raw.index(name, at) - at - 9 for name in names]
     for sector in range(size // 512):
-        device = ImageDevice(image, Extents.span(at + 512 * sector, at + 512 * sector + 512))
+        start, stop = 512 * sector, 512 * sector + 512
+        device = ImageDevice(image, Extents.span(at + start, at + stop))
         reader = open_reader("xfs", device)
         found = reader.names(reader.root)
         shown = [each.name for each in found.entries]
-        assert shown == names[: len(shown)]
-        assert len(shown) >= min(40, (512 * sector - 64) // 72 - 2)
-        assert 512 <= found.lost <= size
+        whole = [name for name, place in zip(names, places, strict=True) if place + 72 <= start or place >= stop]
+        assert shown == whole
+        assert found.lost or shown == names
+        if stop <= places[-1]:
+            assert found.lost <= 512 + 2 * 72
+
+
+def test_names_in_gaps_of_xfs_are_none_even_if_a_lost_sector_hides_where_the_gap_begins(tmp_path: Path) -> None:
+    image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q")
+    told = open_reader("xfs", ImageDevice(image))
+    assert isinstance(told, XfsReader)
+
+    def entry(at: int, tag: int | None = None) -> bytes:
+        return (
+            struct.pack(">QB", 130 + at, 12) + b"name%08d" % at + b"\1" + struct.pack(">H", at if tag is None else tag)
+        )
+
+    n, block = len(entry(0)), bytearray(4096)
+    assert n == 24
+    # names in a row, and a gap that was made of 40 of them: of its names all but the ends are still there
+    gap = (600, 600 + 40 * n)
+    for at in range(600 - 20 * n, 4096 - 40, n):
+        block[at : at + n] = entry(at, gap[0] if at == gap[1] - n else None)
+    end = at + n
+    block[gap[0] : gap[0] + 4] = struct.pack(">HH", 0xFFFF, gap[1] - gap[0])
+    block[end:] = struct.pack(">HH", 0xFFFF, 4096 - end).ljust(4096 - end - 2, b"\0") + struct.pack(">H", end)
+    for start in range(512, 4096, 512):
+        names, bad = torn_names(bytes(block), frozenset(range(start // 512)), told._super)
+        places = [int(each.name[4:]) for each in names]
+        first = next(place for place in range(600 - 20 * n, 4096, n) if place >= start and not gap[0] < place < gap[1])
+        assert places == [place for place in range(first, end, n) if not gap[0] <= place < gap[1]]
+        assert bad == first
 
 
 def test_what_is_of_no_kind_cannot_be_had(tmp_path: Path) -> None:
