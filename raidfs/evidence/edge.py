@@ -40,6 +40,7 @@ _FEW_SOUND = 16
 """So many do, too, where they are most of the rows near the edge that hold something."""
 _SHARE_SOUND = 0.75
 """What most of them are."""
+_FAR = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ def _mixed(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_fl
     believed by that alone.
     """
     low, high = between
-    first_left = travel[votes.any_left].min(initial=np.iinfo(np.int64).max)
+    first_left = travel[votes.any_left].min(initial=_FAR)
     last_written = travel[votes.any_written].max(initial=-1)
     written = votes.sum_whole & (travel < first_left) & (travel <= low + in_flight) & (low >= 0)
     left = votes.sum_clear & (travel > last_written)
@@ -176,7 +177,7 @@ def _torn_unseen(votes: Votes, travel: Numbers) -> Flags:
 
     Nothing but that it fails the new equations speaks for such a row.
     """
-    first_clear = travel[votes.clear].min(initial=np.iinfo(np.int64).max)
+    first_clear = travel[votes.clear].min(initial=_FAR)
     found: Flags = votes.blind & votes.alone_left & ~votes.unlike & (travel < first_clear)
     return found
 
@@ -190,18 +191,21 @@ def _hidden(votes: Votes, travel: Numbers, between: tuple[int, int | None], in_f
     """
     low, high = between
     order = np.argsort(travel)
-    tells = (votes.seem_written | votes.seem_left)[order]
+    # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as
+    # well; that structures of file systems lie where they should says nothing of what other rows would tell
+    is_left = travel >= (low if high is None else high)
+    told_written = int((votes.any_written & ~votes.moved).sum()) >= SUPPORT
+    told_left = int((votes.any_left & ~votes.kept).sum()) >= SUPPORT
+    doubted = ((travel <= low) & told_written) | (is_left & told_left)
+    busy = votes.busy & doubted
+    # nor is a row believed for two equal cells that lies between those that tell more
+    last, first_told = travel[votes.any_written].max(initial=-1), travel[votes.any_left].min(initial=_FAR)
+    is_between = doubted & ~votes.any_written & ~votes.any_left & (travel > last) & (travel < first_told)
+    tells = ((votes.seem_written | votes.seem_left) & ~is_between)[order]
     behind = np.flatnonzero(tells & (travel[order] <= low))
     ahead = np.flatnonzero(tells & (travel[order] >= high)) if high is not None else behind[:0]
     first = int(behind[-_NEAR]) if len(behind) >= _NEAR else 0
     stop = int(ahead[_NEAR - 1]) if len(ahead) >= _NEAR else len(order)
-    # where others tell more than that two cells are equal, a row that holds something and is silent may be torn as
-    # well; that structures of file systems lie where they should says nothing of what other rows would tell
-    is_left = travel >= (low if high is None else high)
-    busy = votes.busy & (
-        ((travel <= low) & (int((votes.any_written & ~votes.moved).sum()) >= SUPPORT))
-        | (is_left & (int((votes.any_left & ~votes.kept).sum()) >= SUPPORT))
-    )
     number = np.arange(len(order))
     found = busy[order] & ~tells & (number > first) & (number < stop)
     is_empty = ~tells & ~votes.busy[order]
