@@ -16,6 +16,7 @@ from raidfs.cli.session import ANOTHER, open_array, open_every_array
 from raidfs.cli.showing import folder_names
 from raidfs.errors import Unreadable, UsageError
 from raidfs.extents import Extents
+from raidfs.finding import Severity
 from raidfs.report.files import Line, Tally, as_json, lines_of
 from raidfs.report.text import sentence
 from raidfs.view.walk import Visited, visit
@@ -79,7 +80,9 @@ def files(
                 click.echo(text)
     if not tallies:
         return CANNOT
-    return DAMAGE if any(tally.affected or tally.is_behind for tally in tallies) else 0
+    # of what lies on a lost part of a volume it may not even be known that there were files
+    is_damaged = any(finding.severity >= Severity.ERROR for each in found for finding in each.findings)
+    return DAMAGE if is_damaged or any(tally.affected or tally.is_behind for tally in tallies) else 0
 
 
 def tally_of(folder: str, system: FileSystem, *, keep: bool, ask_worth: bool) -> Tally:

@@ -23,7 +23,7 @@ from raidfs.filesystem import ext_inode, ext_xattrs
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Device, Names, Run, Usage
 from raidfs.filesystem.ext_inode import Inode, are_right, parse_inode
 from raidfs.filesystem.ext_map import Space, extent_runs, listed_runs
-from raidfs.filesystem.ext_names import Dialect, parse_names
+from raidfs.filesystem.ext_names import Dialect, is_right, parse_names
 from raidfs.filesystem.ext_super import inode_table, read_super
 from raidfs.superblock.crc32c import crc32c
 
@@ -72,8 +72,8 @@ class ExtReader:
         lost = max(0, found.attributes.size - sum(run.length for run in runs))
         for run in runs:
             for at in range(0, run.length, size):
-                is_root = run.start + at == 0
-                block = self._directory_block(found, run.place + at, is_root) if run.place != UNKNOWN else None
+                is_first = run.start + at == 0
+                block = self._directory_block(found, run.place + at, is_first) if run.place != UNKNOWN else None
                 if block is None:
                     # what comes before the first lost sector can be read one name after the other
                     block = self._up_to_loss(run.place + at) if run.place != UNKNOWN else b""
@@ -92,8 +92,8 @@ class ExtReader:
             if number not in self._recent:
                 with suppress(Unreadable):
                     raws.append((number, self._raw(number)))
-        for (number, raw), is_right in zip(raws, are_right(told.seed, raws), strict=True):
-            if is_right:
+        for (number, raw), has_right_sum in zip(raws, are_right(told.seed, raws), strict=True):
+            if has_right_sum:
                 with suppress(Unreadable):
                     self._remember(number, parse_inode(number, raw, told.block_size, large_dir=told.large_dir))
 
@@ -225,22 +225,15 @@ class ExtReader:
             return raw
         return b""
 
-    def _directory_block(self, inode: Inode, place: int, is_root: bool) -> bytes | None:
-        """Read a block of a directory; None: it is lost, or its checksum is wrong.
-
-        Blocks of an index, the first of which is its root, may keep what looks like a checksum from earlier.
-        """
+    def _directory_block(self, inode: Inode, place: int, is_first: bool) -> bytes | None:
+        """Read a block of a directory; None: it is lost, or its checksum is wrong."""
         try:
             raw = self._device.read(place, self._super.block_size)
         except Unreadable:
             return None
         seed = self._seed_of(inode)
-        is_index = is_root and inode.flags & ext_inode.INDEX
-        is_index = is_index or raw[:6] == bytes(4) + (len(raw) & 0xFFFF).to_bytes(2, "little")
-        # the tail looks like an empty entry of a type that does not exist
-        if seed is None or is_index or raw[-12:-4] != b"\0\0\0\0\x0c\0\0\xde":
-            return raw
-        return raw if crc32c(seed, raw[:-12]) == struct.unpack_from("<I", raw, len(raw) - 4)[0] else None
+        is_root = is_first and bool(inode.flags & ext_inode.INDEX)
+        return raw if seed is None or is_right(seed, raw, is_root=is_root) else None
 
     # ------------------------------------------------------------------------------------------------------ attributes
 

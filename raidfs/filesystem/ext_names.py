@@ -13,8 +13,11 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 
 from raidfs.filesystem.entry import Name
+from raidfs.superblock.crc32c import crc32c
 
 _HEAD = struct.Struct("<IHBB")
+_ROOT_ENTRIES, _NODE_ENTRIES = 32, 8
+"""Where the entries of an index begin in its root, and in its other nodes [bytes]."""
 _TYPES = (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFLNK)
 
 
@@ -56,3 +59,29 @@ def parse_names(block: bytes, dialect: Dialect) -> tuple[list[Name], int]:
             found.append(Name(name, inode, _TYPES[kind & 7]))
         at += length
     return found, 0
+
+
+def is_right(seed: int, block: bytes, *, is_root: bool) -> bool:
+    """Tell whether a block of a directory has the checksum that it should have.
+
+    Blocks of an index end with another one than lists of names; what looks like the one of a list in them may be from
+    earlier. A list without any is right. Source: `namei.c: ext4_dirblock_csum_verify`, `ext4_dx_csum_verify`.
+
+    Args:
+        seed: of the directory's checksums.
+        block: the block.
+        is_root: it is the root of an index.
+    """
+    is_node = block[:6] == bytes(4) + (len(block) & 0xFFFF).to_bytes(2, "little")
+    if is_root or is_node:
+        entries = _ROOT_ENTRIES if is_root else _NODE_ENTRIES
+        limit, count = struct.unpack_from("<HH", block, entries)
+        tail = entries + 8 * limit
+        if count > limit or tail + 8 > len(block):
+            return False
+        told = int.from_bytes(block[tail + 4 : tail + 8], "little")
+        return crc32c(seed, block[: entries + 8 * count] + block[tail : tail + 4] + bytes(4)) == told
+    # it looks like an empty entry of a type that does not exist
+    if block[-12:-4] != b"\0\0\0\0\x0c\0\0\xde":
+        return True
+    return crc32c(seed, block[:-12]) == int.from_bytes(block[-4:], "little")

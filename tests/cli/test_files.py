@@ -31,6 +31,7 @@ from tests.support.arrays import DATA_OFFSET, mirrored
 from tests.support.damaged import write_map
 from tests.support.filesystems import make
 from tests.support.golden import Case, cases_here, fingerprints, golden_case
+from tests.support.lvm_writer import group, logical, physical, segment
 
 GROWN = golden_case("a-r5-3to4-12-64k-40")
 KINDS = cases_here(
@@ -308,6 +309,26 @@ def test_files_that_are_unproven_are_counted_and_named(case: Case, capsys: pytes
     assert said["unproven"] == len(expected) > 0
     main(["files", *members])
     assert f"({len(expected):,} of them in part unproven)" in capsys.readouterr().out
+
+
+def test_a_volume_of_which_a_part_is_missing_is_damage_though_all_that_is_listed_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"x" * 5000)
+    system = make(tmp_path / "ext4", 4 << 20, "mkfs.ext4", "-q", "-d", str(tmp_path / "tree")).read_bytes()
+    uuids = ["A" * 32, "B" * 32]
+    here, gone = (logical(name, segment(0, 4, "striped", (f"pv{n}", 0))) for n, name in enumerate(("here", "gone")))
+    for volumes, code in ((here, 0), (here + gone, 4)):
+        image = tmp_path / "image"
+        raw = physical(uuids[0], group("vg", uuids[: 1 + code // 4], volumes), 6 << 20)
+        image.write_bytes(raw[: 128 << 10] + system + raw[(128 << 10) + len(system) :])
+        members = [str(path) for path in mirrored(image, tmp_path)]
+        assert main(["files", *members]) == code
+        said = capsys.readouterr().out
+        assert "1 files: 1 whole" in said
+        assert ("logical volume vg/gone: what lies on" in said) == bool(code)
+        assert main(["files", "-q", *members]) == code
 
 
 def test_without_a_file_system_there_is_nothing_to_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ import pytest
 from raidfs.errors import Damaged, Unreadable
 from raidfs.extents import Extents
 from raidfs.filesystem.entry import UNKNOWN, Contents, Names, Reader, Run
+from raidfs.filesystem.ext import ExtReader
+from raidfs.filesystem.ext_inode import INDEX
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import bytes_of, unpack_record
 from raidfs.filesystem.worker import Desk
@@ -206,6 +208,22 @@ def test_names_in_gaps_of_xfs_are_none_even_if_a_lost_sector_hides_where_the_gap
         assert bad == first
 
 
+def test_an_inode_of_xfs_is_of_the_version_of_its_file_system(tmp_path: Path) -> None:
+    """Inodes of earlier versions have no checksum: with a flipped bit there a wrong map was believed."""
+    (tmp_path / "proto").write_text("/dev/null\n0 0\nd--755 0 0\nfile ---600 0 0 /dev/null\n$\n")
+    for crc in (0, 1):
+        command = ("mkfs.xfs", "-q", "-m", f"crc={crc}", "-p", str(tmp_path / "proto"))
+        device = ImageDevice(make(tmp_path / "image", 320 * MIB, *command))
+        reader = open_reader("xfs", device)
+        assert isinstance(reader, XfsReader)
+        (entry,) = reader.names(reader.root).entries
+        place = reader._super.place_of_inode(entry.inode)
+        for flip in (1, 2):
+            device.changed = {place + 4: flip}  # of version 3: to 2 and 1, and of version 2: to 3 and 0
+            with pytest.raises(Damaged):
+                open_reader("xfs", device).attributes(entry.inode)
+
+
 def test_what_is_of_no_kind_cannot_be_had(tmp_path: Path) -> None:
     (tmp_path / "proto").write_text("/dev/null\n0 0\nd--755 0 0\nfile ---600 0 0 /dev/null\n$\n")
     image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-m", "crc=0", "-p", str(tmp_path / "proto"))
@@ -306,6 +324,29 @@ def test_a_file_that_lies_in_its_metadata_takes_space(tmp_path: Path) -> None:
     told = {bytes_of(name): unpack_record(record).attributes for name, _, _, record in listed["entries"]}
     # tar and cp take a file without space for one hole
     assert {name: each and each.allocated for name, each in told.items()} == {b"file": 4096, b"empty": 0}
+
+
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_a_flipped_bit_in_an_index_of_ext4_makes_no_names(block_size: int, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "many").mkdir(parents=True)
+    for number in range(1500):
+        (tmp_path / "tree" / "many" / f"file-{number:040}").touch()
+    options = ("-b", str(block_size), "-N", "2000", "-d", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 24 * MIB, "mkfs.ext4", "-q", *options)
+    # this makes the index
+    subprocess.run(["/sbin/e2fsck", "-fyD", image], check=False, capture_output=True)
+    device = ImageDevice(image)
+    reader = open_reader("ext4", device)
+    assert isinstance(reader, ExtReader)
+    inode = next(each.inode for each in reader.names(reader.root).entries if each.name == b"many")
+    true = reader.names(inode)
+    assert len(true.entries) == 1500
+    assert true.lost == 0
+    assert reader._inode(inode).flags & INDEX
+    place = reader._runs(reader._inode(inode))[0].place
+    for at in range(64):
+        device.changed = {place + at: 1 << at % 8}
+        assert reader.names(inode) == Names(true.entries, block_size)
 
 
 def test_large_attributes_are_asked_for_and_not_kept(tmp_path: Path) -> None:
