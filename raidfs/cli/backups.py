@@ -35,6 +35,7 @@ from raidfs.engine.health import Policy
 from raidfs.errors import EmptySource
 from raidfs.evidence.moves import Side as Places
 from raidfs.evidence.moves import are_exchanged
+from raidfs.evidence.turned_borders import seems_taken_up
 from raidfs.extents import Extents
 from raidfs.finding import Finding, Severity
 from raidfs.geometry.geometry import zone_of
@@ -106,6 +107,7 @@ def with_backups(replayed: Replayed, opened: Opened, patience: float) -> Replaye
                 doubt = misdated(description, claim)
                 if not doubt and found.equal < _SUPPORT:
                     doubt = "hardly anything of it is on the members, too, so that nothing tells whether it is current"
+                doubt = doubt or (_taken_up(description, opened, patience) if found.likely else "")
                 likely = Extents() if doubt else found.likely
                 findings.append(_told(path, parts, likely, doubt))
                 return _let_in(replayed, path, source, parts, likely, findings)
@@ -113,6 +115,21 @@ def with_backups(replayed: Replayed, opened: Opened, patience: float) -> Replaye
             reason += "what the members have there"
         findings.append(_refused(path, reason, is_named=is_named))
     return replace(replayed, findings=(*replayed.findings, *findings))
+
+
+def _taken_up(description: ArrayDescription, opened: Opened, patience: float) -> str:
+    """Say why a backup may be of what had been moved already; or ''."""
+    serving = description.serving.items()
+    with ExitStack() as stack:
+        images = {
+            role: stack.enter_context(TimedSource(member.path, opened.members[member.path], patience))
+            for role, member in serving
+        }
+        seems = seems_taken_up(description, images)
+    text = (
+        "files seem to go on as if the reshape had been taken up again from there over what it had moved already, and "
+    )
+    return text + "the backup would be of that" if seems else ""
 
 
 def _refused(path: str, reason: str, *, is_named: bool) -> Finding:

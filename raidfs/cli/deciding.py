@@ -27,6 +27,7 @@ from raidfs.errors import SourceError
 from raidfs.evidence.belonging import NONE, Belonging, belonging
 from raidfs.evidence.continuity import with_likely_cut
 from raidfs.evidence.front import find_front
+from raidfs.evidence.misplaced import misplaced
 from raidfs.evidence.moved_twice import moved_twice
 from raidfs.evidence.read_sums import sums_taken
 from raidfs.evidence.restarted import out_of_order, written_too_far
@@ -161,11 +162,24 @@ def _asked(
         description = with_likely_cut(description, patient(), wanted=options.policy.doubtful)
     try:
         twice = description.withheld or moved_twice(description, patient()) or sums_taken(description, patient())
+        twice = twice or _misplaced(description, members, options)
         description = replace(description, withheld=twice)
         return with_position_tested(description, patient())
     except SourceError as error:
         text = f"whether an earlier run of the reshape went over the array before is not known: {error}"
         return description, [Finding(Severity.WARNING, "array", text)]
+
+
+def _misplaced(description: ArrayDescription, members: Mapping[str, MemberSource], options: Options) -> str:
+    """Ask file systems whether the array is read as it was written, see `raidfs.evidence.misplaced`."""
+    if description.reshape is None:
+        return ""
+    from raidfs.engine.array_source import ArraySource
+
+    sources = [(member, members[member.path]) for member in description.sources]
+    policy = Policy(doubtful=True)
+    with closing(ArraySource(description, sources, policy, watch=False, patience=options.patience)) as served:
+        return misplaced(description, served)
 
 
 def _structures(

@@ -47,6 +47,14 @@ _SHARE = 0.5
 """Of the pages at one place that would be sums so many are more unlike the others than each page of files."""
 _PLACES = 4
 """Places where they are."""
+_AT_POSITION = 3
+"""So many are enough if they lie next to each other at the recorded position, from which Linux takes up a reshape."""
+_IN_A_ROW = 5
+"""So many anywhere: two in a row were seen by chance, with a member missing."""
+_NEAR = 2
+"""Places on both sides of the position, in one of which they begin."""
+_SILENT = 4
+"""Places that tell nothing, over which a row of them goes on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +83,53 @@ class _Places:
         return self.left.count(True)
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The array, of which places can be asked; each has a number, and is some chunks long.
+
+    Attributes:
+        images: by role, of the members whose bytes count.
+        old, new: the geometries.
+        served: what is read in the new one [array bytes].
+        unit: how long a chunk is taken to be [bytes].
+        told: what is known of places, by number: see `tell`.
+    """
+
+    images: Mapping[int, BlockSource]
+    old: Side
+    new: Side
+    served: Extents
+    unit: int
+    told: dict[int, tuple[bool | None, bool | None]]
+
+    @property
+    def length(self) -> int:
+        """Of a place [array bytes]."""
+        return _UNITS * self.unit
+
+    def tell(self, number: int) -> tuple[bool | None, bool | None]:
+        """Tell of a place whether a second run took parity for data there, and whether old parity still lies there."""
+        if number not in self.told:
+            pages = _pages(number, self.unit, self.served)
+            content, is_known = pages_at(self.images, *(each[:, 0] for each in self.new.places(pages)))
+            kept = is_known & content.any(axis=1)
+            counts, pages = counts_of(content[kept]), pages[kept]
+            sides = ((self.old, self.new), (self.new, self.old))
+            taken, left = (_are_sums(counts, ~_holds_page(pages, *each)) for each in sides)
+            self.told[number] = taken, left
+        return self.told[number]
+
+    def row_of(self, number: int) -> int:
+        """Count the places next to one, itself included, where a second run took parity for data."""
+        found = int(self.tell(number)[0] is True)
+        for step in (-1, 1) if found else ():
+            at, silent = number + step, 0
+            while silent < _SILENT and (taken := self.tell(at)[0]) is not False:
+                found, silent = found + (taken is True), silent + 1 if taken is None else 0
+                at += step
+        return found
+
+
 def sums_taken(description: ArrayDescription, images: Mapping[int, BlockSource]) -> str:
     """Say that a second run of a reshape took parity of an earlier one for data, one sentence; or ''.
 
@@ -85,12 +140,25 @@ def sums_taken(description: ArrayDescription, images: Mapping[int, BlockSource])
     Raises:
         SourceError: a member is gone.
     """
-    places = _look(description, images)
-    if places.n_taken < _PLACES or places.n_taken < places.n_left:
+    asked, reshape = _asked(description, images), description.reshape
+    if asked is None or reshape is None:
+        return ""
+    places = _look(description, asked)
+    if (places.n_taken < _PLACES or places.n_taken < places.n_left) and not _in_a_row(asked, reshape, places):
         return ""
     return (
         "in what the reshape moved parity is read as data: the pages in whose stead it would be are mixed as sums are, "
-        "and the others are not; an earlier run came so far and it was begun anew, which takes parity for data"
+        "and the others are not; an earlier run came so far and it was begun anew, or taken up again from before that, "
+        "which takes parity for data"
+    )
+
+
+def _in_a_row(asked: _Asked, reshape: Reshape, places: _Places) -> bool:
+    """Tell whether there are enough places in a row, by what lies next to each that seems so, and to the position."""
+    near = reshape.position // asked.length
+    at_position = range(max(0, near - _NEAR), near + _NEAR + 1)
+    return any(asked.row_of(number) >= _AT_POSITION for number in at_position) or any(
+        asked.row_of(start // asked.length) >= _IN_A_ROW for start in places.starts
     )
 
 
@@ -104,8 +172,11 @@ def sums_left(description: ArrayDescription, images: Mapping[int, BlockSource]) 
     Raises:
         SourceError: a member is gone.
     """
-    places, reshape = _look(description, images), description.reshape
-    if reshape is None or places.n_left <= places.n_taken:
+    asked, reshape = _asked(description, images), description.reshape
+    if asked is None or reshape is None:
+        return Extents()
+    places = _look(description, asked)
+    if places.n_left <= places.n_taken:
         return Extents()
     forward, cut = reshape.direction.is_forward, min(reshape.position, description.size)
     behind = list(zip(places.starts, places.left, strict=True))
@@ -119,29 +190,35 @@ def sums_left(description: ArrayDescription, images: Mapping[int, BlockSource]) 
     return Extents.span(*sorted((reached, cut))) if n_left >= _PLACES else Extents()
 
 
-def _look(description: ArrayDescription, images: Mapping[int, BlockSource]) -> _Places:
-    """Look at places all over what is read in the new geometry, and around the recorded position."""
+def _asked(description: ArrayDescription, images: Mapping[int, BlockSource]) -> _Asked | None:
+    """Return the array, if its places can be asked."""
     reshape = description.reshape
     if reshape is None or not _is_comparable(description, reshape):
-        return _Places([], 0, [], [])
+        return None
     serving = description.serving.items()
     zones = [zone_of(shape, description.component_size) for shape in (reshape.before, reshape.after)]
-    old = Side(zones[0], {role: member.data_offset for role, member in serving})
-    new = Side(zones[1], {role: member.new_data_offset for role, member in serving})
-    whole = {role: images[role] for role, member in serving if member.state in (State.IN_SYNC, State.RECOVERING)}
-    served = new_side(description, lag_limit(description)).difference(undecided_by_front(description))
-    unit = math.gcd(reshape.before.chunk_size, reshape.after.chunk_size)
+    states = (State.IN_SYNC, State.RECOVERING)
+    return _Asked(
+        {role: images[role] for role, member in serving if role in images and member.state in states},
+        Side(zones[0], {role: member.data_offset for role, member in serving}),
+        Side(zones[1], {role: member.new_data_offset for role, member in serving}),
+        new_side(description, lag_limit(description)).difference(undecided_by_front(description)),
+        math.gcd(reshape.before.chunk_size, reshape.after.chunk_size),
+        {},
+    )
+
+
+def _look(description: ArrayDescription, asked: _Asked) -> _Places:
+    """Look at places all over what is read in the new geometry, and around the recorded position."""
+    reshape = description.reshape
+    assert reshape is not None
     starts = from_begin(reshape, description.size) | around_edges(reshape, description.size, (reshape.position,))
-    numbers = sorted({start // unit // _UNITS for start in starts})
-    taken, left = [], []
-    for number in numbers:
-        pages = _pages(number, unit, served)
-        content, is_known = pages_at(whole, *(each[:, 0] for each in new.places(pages)))
-        kept = is_known & content.any(axis=1)
-        counts = counts_of(content[kept])
-        taken.append(_are_sums(counts, ~_holds_page(pages[kept], old, new)))
-        left.append(_are_sums(counts, ~_holds_page(pages[kept], new, old)))
-    return _Places([number * _UNITS * unit for number in numbers], _UNITS * unit, taken, left)
+    numbers = sorted({start // asked.length for start in starts})
+    told = [asked.tell(number) for number in numbers]
+    length = asked.length
+    return _Places(
+        [number * length for number in numbers], length, [taken for taken, _ in told], [left for _, left in told]
+    )
 
 
 def _is_comparable(description: ArrayDescription, reshape: Reshape) -> bool:

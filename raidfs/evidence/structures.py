@@ -23,12 +23,13 @@ _MOST_STARTS = 16
 _MOST_GROUPS = 1 << 20
 
 
-def structures_in(source: BlockSource, where: Extents) -> list[Structure]:
+def structures_in(source: BlockSource, where: Extents, searched: Extents | None = None) -> list[Structure]:
     """Find structures that lie where they should.
 
     Args:
         source: an array in one reading.
         where: only those that touch these bytes are looked for.
+        searched: of these what is searched for blocks that no other announces; None: all.
 
     Raises:
         SourceError: the source is gone.
@@ -40,6 +41,8 @@ def structures_in(source: BlockSource, where: Extents) -> list[Structure]:
         for finder in (ext_structures, _xfs, _btrfs):
             for expected in finder(source, start, where):
                 found.setdefault(expected.position, expected)
+        for expected in _xfs_blocks(source, start, where if searched is None else searched):
+            found.setdefault(expected.position, expected)
     for expected in _gpt(source, where):
         found.setdefault(expected.position, expected)
     return sorted(found.values(), key=lambda each: each.position)
@@ -63,10 +66,16 @@ def _xfs(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]
 
     places = [start + number * ag_blocks * block_size for number in range(n_ags)]
     yield from confirmed(source, places, 3 * sector, where, is_group)
-    if block_size == xfs_blocks.BLOCK:
-        inside = where.clip(start, start + n_ags * ag_blocks * block_size)
-        for at in xfs_blocks.addressed_blocks(source, start, inside):
-            yield Structure(at, block_size, "XFS metadata block")
+
+
+def _xfs_blocks(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]:
+    """Yield blocks that say where they lie, see `raidfs.evidence.xfs_blocks`."""
+    raw = read_whole(source, start, 512)
+    if raw is None or raw[:4] != b"XFSB" or number_at(">I", raw, 4) != xfs_blocks.BLOCK:
+        return
+    inside = where.clip(start, start + number_at(">I", raw, 88) * number_at(">I", raw, 84) * xfs_blocks.BLOCK)
+    for at in xfs_blocks.addressed_blocks(source, start, inside):
+        yield Structure(at, xfs_blocks.BLOCK, "XFS metadata block")
 
 
 def _btrfs(source: BlockSource, start: int, where: Extents) -> Iterator[Structure]:

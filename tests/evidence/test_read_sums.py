@@ -106,3 +106,40 @@ def test_only_places_one_after_the_other_behind_the_position_tell(
     places = read_sums._Places(list(range(7)), 1, [False] * 7, list(left))
     monkeypatch.setattr(read_sums, "_look", lambda *_: places)
     assert bool(read_sums.sums_left(description, {})) == found
+
+
+@pytest.mark.parametrize(("name", "stop"), [("raid6, layout", 0.46), ("raid6, smaller chunk", 0.46)])
+def test_a_short_second_run_from_the_recorded_position_is_recognised(name: str, stop: float, tmp_path: Path) -> None:
+    """Linux took up a reshape from the position that it had recorded, and stopped before it recorded another."""
+    kind = KINDS[name]
+    array = begun(kind, 0.5, words(kind))
+    truth = bytes(array.truth)
+    since = 0.44
+    run_again(array, stop, since)
+    wrong, withheld, said = served(recorded_at(array, part(array, since), tmp_path), truth)
+    assert wrong == 0
+    assert withheld == len(truth)
+    assert "begun anew" in said
+
+
+def test_places_in_a_row_tell_at_the_position_and_more_of_them_elsewhere() -> None:
+    array = begun(KINDS["raid6, layout"], 0.5)
+    description = describe(array)
+    asked, reshape = read_sums._asked(description, {}), description.reshape
+    assert asked is not None
+    assert reshape is not None
+    near = reshape.position // asked.length
+
+    def tells(taken: dict[int, bool | None]) -> bool:
+        asked.told.clear()
+        asked.told.update({number: (taken.get(number, False), False) for number in range(-9, 999)})
+        starts = [number * asked.length for number in sorted(taken)]
+        none: list[bool | None] = [None] * len(starts)
+        return read_sums._in_a_row(asked, reshape, read_sums._Places(starts, asked.length, none, none))
+
+    assert tells({near + 1: True, near + 2: None, near + 3: True, near + 4: True})
+    assert not tells({near + 1: True, near + 2: None, near + 3: True})
+    assert not tells({near + 1: True, near + 2: False, near + 3: True, near + 4: True, near + 5: True})
+    assert not tells(dict.fromkeys(range(5, 9), True))
+    assert tells(dict.fromkeys(range(5, 10), True))
+    assert not tells({number: None if number in range(7, 11) else True for number in range(5, 14)})

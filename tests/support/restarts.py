@@ -74,8 +74,8 @@ def part(array: Simulation, share: float) -> int:
     return array.size // step * step - there if array.backwards else there
 
 
-def run_again(array: Simulation, share: float) -> None:
-    """The same reshape from its begin: it takes all members' bytes for those of the old geometry."""
+def run_again(array: Simulation, share: float, since: float = 0.0) -> None:
+    """The same reshape from its begin, or from another position: it takes all bytes for those of the old geometry."""
     assert array.after is not None
     old = array.geometry
     physical = bytearray()
@@ -86,9 +86,9 @@ def run_again(array: Simulation, share: float) -> None:
             at = member.data_offset + row * old.chunk
             physical += member.image[at : at + old.chunk]
     position = part(array, share)
-    low, high = (position, array.size) if array.backwards else (0, position)
+    low, high = sorted((part(array, since), position))
     array.content[OLD][low:high] = physical[low:high]  # it is moved from here
-    array.position = part(array, 0.0)
+    array.position = part(array, since)
     array.advance(position)
 
 
