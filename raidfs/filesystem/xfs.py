@@ -11,7 +11,7 @@ from __future__ import annotations
 import stat
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from raidfs.errors import Damaged, Lost, Unreadable
@@ -31,6 +31,8 @@ _ADDRESSES = {b"XDD3": 8, b"XDB3": 8, b"XSLM": 40, b"XARM": 40}
 _TREE_ADDRESS = 16
 """The same of leaves and nodes."""
 _MOST_RECENT = 1024
+_FEW = 8
+"""Inodes up to which it is as fast to check one after the other."""
 _EVERYTHING = 1 << 51
 
 
@@ -76,6 +78,20 @@ class XfsReader:
             entries += names
             lost += bad
         return Names(tuple(entries), lost)
+
+    def expect(self, inodes: Sequence[int]) -> None:
+        """Read inodes that will be asked for, and check all their checksums at once: that is much faster."""
+        if self._super.version != 5 or len(inodes) < _FEW:
+            return
+        raws: dict[int, bytes] = {}
+        for number in inodes[: _MOST_RECENT // 2]:
+            if number not in self._recent:
+                with suppress(Unreadable):
+                    raws[number] = self._raw(number)
+        for (number, raw), is_right in zip(raws.items(), xfs_inode.are_right(list(raws.values())), strict=True):
+            if is_right:
+                with suppress(Unreadable):
+                    self._remember(number, parse_inode(number, raw, self._super))
 
     def attributes(self, inode: int) -> Attributes:
         """Return the attributes of an inode."""
@@ -141,11 +157,21 @@ class XfsReader:
         """Return an inode; the last ones are kept, for each is asked for several times."""
         found = self._recent.get(number)
         if found is None:
-            raw = self._device.read(self._super.place_of_inode(number), self._super.inode_size)
-            found = self._recent[number] = parse_inode(number, raw, self._super)
-            if len(self._recent) > _MOST_RECENT:
-                self._recent.popitem(last=False)
+            raw = self._raw(number)
+            if self._super.version == 5:
+                xfs_inode.check_inode(number, raw)
+            found = parse_inode(number, raw, self._super)
+            self._remember(number, found)
         return found
+
+    def _raw(self, number: int) -> bytes:
+        """Read an inode; its checksum is not looked at."""
+        return self._device.read(self._super.place_of_inode(number), self._super.inode_size)
+
+    def _remember(self, number: int, inode: Inode) -> None:
+        self._recent[number] = inode
+        if len(self._recent) > _MOST_RECENT:
+            self._recent.popitem(last=False)
 
     def _runs(self, fork: Fork, stop: int) -> tuple[Run, ...]:
         try:

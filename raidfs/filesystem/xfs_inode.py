@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from raidfs.errors import Damaged, Unreadable
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Run
 from raidfs.filesystem.xfs_super import Super, check_place, checked
+from raidfs.superblock.crc32c import crc32c_rows
 
 DEVICE, LOCAL, EXTENTS, BTREE = 0, 1, 2, 3
+_SUM = 100
+"""Where the checksum lies [bytes of the inode]."""
 _REALTIME = 0x1
 _BIGTIME, _NREXT64 = 0x8, 0x10
 _EPOCH = (1 << 31) * 1_000_000_000
@@ -44,8 +49,24 @@ class Inode:
     is_realtime: bool
 
 
+def are_right(raws: Sequence[bytes]) -> list[bool]:
+    """Check the checksums of inodes of version 3, all of one length, at once: that is much faster for many of them."""
+    if not raws:
+        return []
+    rows = np.frombuffer(b"".join(raws), dtype=np.uint8).reshape(len(raws), -1).copy()
+    told = rows[:, _SUM : _SUM + 4].copy().view("<u4")[:, 0]
+    rows[:, _SUM : _SUM + 4] = 0
+    found: list[bool] = (crc32c_rows(0xFFFFFFFF, rows) == told ^ np.uint32(0xFFFFFFFF)).tolist()
+    return found
+
+
+def check_inode(number: int, raw: bytes) -> None:
+    """Raise `Damaged` unless the checksum of an inode of version 3 is right."""
+    checked(raw, _SUM, f"inode {number}")
+
+
 def parse_inode(number: int, raw: bytes, told: Super) -> Inode:
-    """Read an inode.
+    """Read an inode, whose checksum was checked.
 
     Raises:
         Damaged: it is not in use, or makes no sense.
@@ -54,10 +75,8 @@ def parse_inode(number: int, raw: bytes, told: Super) -> Inode:
     # of the file system's own version, or a flipped bit would have the checksum passed over (`xfs_dinode_good_version`)
     if raw[:2] != b"IN" or version not in ((3,) if told.version == 5 else (1, 2)):
         raise Damaged(f"inode {number} is none")
-    if version == 3:
-        checked(raw, 100, f"inode {number}")
-        if struct.unpack_from(">Q", raw, 152)[0] != number:
-            raise Damaged(f"inode {number} is one that belongs elsewhere")
+    if version == 3 and struct.unpack_from(">Q", raw, 152)[0] != number:
+        raise Damaged(f"inode {number} is one that belongs elsewhere")
     (mode,) = struct.unpack_from(">H", raw, 2)
     if mode == 0:
         raise Damaged(f"inode {number} is not in use")

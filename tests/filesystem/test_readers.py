@@ -224,6 +224,26 @@ def test_an_inode_of_xfs_is_of_the_version_of_its_file_system(tmp_path: Path) ->
                 open_reader("xfs", device).attributes(entry.inode)
 
 
+def test_of_inodes_of_xfs_that_are_checked_together_the_damaged_one_fails(tmp_path: Path) -> None:
+    names = [f"name{number:02}" for number in range(40)]
+    lines = ["/dev/null", "0 0", "d--755 0 0", *(f"{name} ---600 0 0 /dev/null" for name in names), "$", ""]
+    (tmp_path / "proto").write_text("\n".join(lines))
+    device = ImageDevice(make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-p", str(tmp_path / "proto")))
+    reader = open_reader("xfs", device)
+    assert isinstance(reader, XfsReader)
+    inodes = {each.name: each.inode for each in reader.names(reader.root).entries}
+    device.changed = {reader._super.place_of_inode(inodes[b"name07"]) + 8: 1}  # its owner
+    answer, _ = Desk(open_reader("xfs", device)).answer(
+        {"op": "list", "inode": reader.root, "start": 0, "count": 99, "full": True}
+    )
+    told = {name: unpack_record(record) for name, _, _, record in answer["entries"]}
+    assert sorted(told) == names
+    assert "checksum of inode" in told.pop("name07").why
+    assert {each.attributes for each in told.values()} == {
+        reader.attributes(inode) for name, inode in inodes.items() if name != b"name07"
+    }
+
+
 def test_what_is_of_no_kind_cannot_be_had(tmp_path: Path) -> None:
     (tmp_path / "proto").write_text("/dev/null\n0 0\nd--755 0 0\nfile ---600 0 0 /dev/null\n$\n")
     image = make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q", "-m", "crc=0", "-p", str(tmp_path / "proto"))
