@@ -2,7 +2,8 @@
 
 Once it is open, its reads have deadlines of their own (`raidfs.engine.fetch`).
 
-Threading: each question is a thread; one that is never answered ends with the process.
+Threading: each question is asked in a thread, which takes the next one when that was answered; so one that is never
+answered keeps its thread, until the process ends. There are no idle ones when the process forks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Generic, NoReturn, Self, TypeVar
+from typing import ClassVar, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,55 @@ from raidfs.extents import Extents
 _Answer = TypeVar("_Answer")
 
 
+class _Asker:
+    """A thread that asks one question after the other: starting one takes longer than most answers."""
+
+    idle: ClassVar[list[_Asker]] = []
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="raidfs-question", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def any(cls) -> _Asker:
+        """Return one that has nothing to do."""
+        try:
+            return cls.idle.pop()
+        except IndexError:
+            return cls()
+
+    def do(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+
+    def _run(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            job()
+            del job  # or what it uses would be kept until the next one
+
+    @classmethod
+    def end_idle(cls) -> None:
+        """End those that have nothing to do."""
+        while cls.idle:
+            asker = cls.idle.pop()
+            asker._jobs.put(None)
+            asker._thread.join()
+
+
+os.register_at_fork(before=_Asker.end_idle)
+
+
 class _Question(Generic[_Answer]):
-    """Something that is being asked, in a thread of its own."""
+    """Something that is being asked, in a thread that does nothing else meanwhile."""
 
     def __init__(self, path: str, ask: Callable[[], _Answer]) -> None:
         self._path = path
-        self._ask = ask
         self._answers: queue.SimpleQueue[Callable[[], _Answer]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="raidfs-question", daemon=True).start()
+        asker = _Asker.any()
+        asker.do(partial(self._ask, asker, ask))
 
     def answer(self, seconds: float, deadline: float) -> _Answer:
         """Wait for the answer; see `in_time`. `seconds` is for the message, `deadline` is of time.monotonic."""
@@ -43,13 +85,20 @@ class _Question(Generic[_Answer]):
             raise SourceSilent(f"{self._path}: does not answer (waited {seconds:g} seconds for it)") from None
         return given()
 
-    def _run(self) -> None:
+    def _ask(self, asker: _Asker, ask: Callable[[], _Answer]) -> None:
         try:
-            answer = self._ask()
+            answer = ask()
         except Exception as error:  # noqa: BLE001  # raised where the answer is waited for
-            self._answers.put(partial(_raise, error))
+            given: Callable[[], _Answer] = partial(_raise, error)
         else:
-            self._answers.put(lambda: answer)
+            given = partial(_give, answer)
+        # before the answer is there: whoever waits for it is the next to ask
+        _Asker.idle.append(asker)
+        self._answers.put(given)
+
+
+def _give(answer: _Answer) -> _Answer:
+    return answer
 
 
 def _raise(error: Exception) -> NoReturn:

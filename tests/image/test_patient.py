@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -61,3 +63,41 @@ def test_what_goes_wrong_reaches_who_asked() -> None:
 
     with pytest.raises(SourceGone, match="a: is gone"):
         in_time("a", FOREVER, fail)
+
+
+def test_who_answered_is_asked_by_the_same_thread_and_who_does_not_keeps_one() -> None:
+    one = in_time("a", FOREVER, threading.current_thread)
+    assert in_time("b", FOREVER, threading.current_thread) is one
+    may_answer, asked = threading.Event(), list[threading.Thread]()
+
+    def hang() -> None:
+        asked.append(threading.current_thread())
+        may_answer.wait()
+
+    with pytest.raises(SourceSilent):
+        in_time("c", AT_ONCE, hang)
+    other = in_time("a", FOREVER, threading.current_thread)
+    assert other not in asked
+    may_answer.set()
+
+
+def test_a_forked_process_can_ask() -> None:
+    assert in_time("a", FOREVER, lambda: 5) == 5
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = in_time("a", 20.0, lambda: 7)
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert in_time("a", FOREVER, lambda: 6) == 6
+
+
+def test_what_was_asked_is_not_kept() -> None:
+    source = MemorySource(DATA)
+    kept = weakref.ref(source)
+    assert read_exact(TimedSource("a", source, FOREVER), 0, 5)[0] == DATA[:5]
+    in_time("b", FOREVER, lambda: 0)  # the thread has come back from the first question by now
+    del source
+    assert kept() is None
