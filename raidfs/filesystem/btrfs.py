@@ -61,7 +61,7 @@ class _Extent(NamedTuple):
 
 
 class BtrfsReader:
-    """A `Reader` of btrfs."""
+    """A `Reader` of btrfs, `InParts`."""
 
     def __init__(self, device: Device) -> None:
         """Open the file system on `device`.
@@ -113,7 +113,7 @@ class BtrfsReader:
         return self.part(inode, 0, 1 << 62)[0]
 
     def part(self, inode: int, start: int, most: int) -> tuple[Contents, int | None]:
-        """Return where the bytes of a file lie from `start` on, and where to go on after so many pieces."""
+        """Return where the bytes of a file lie from `start` on; see `InParts`."""
         runs: list[Run] = []
         packed: list[Packed] = []
         for number, each in enumerate(self._extents(inode, start)):

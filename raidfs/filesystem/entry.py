@@ -172,6 +172,20 @@ class Expecting(Protocol):
         """Read inodes that will be asked for; raises nothing about them."""
 
 
+@runtime_checkable
+class InParts(Protocol):
+    """A reader that can tell where large files lie part by part; its `read` gives bytes of every file."""
+
+    def part(self, inode: int, start: int, most: int) -> tuple[Contents, int | None]:
+        """Return where the bytes of a file lie from what covers `start` on, and from where on to ask for the rest.
+
+        Args:
+            inode: of the file.
+            start: 0, or what the part before told.
+            most: pieces of the file, more than 0; a piece may become several runs.
+        """
+
+
 class Device(Protocol):
     """The bytes that a file system lies on."""
 

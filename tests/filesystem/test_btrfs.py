@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from raidfs.errors import Lost
+from raidfs.block import BlockSource, MemorySource, one_request
+from raidfs.errors import Lost, Unreadable
 from raidfs.extents import Extents
-from raidfs.filesystem import btrfs_tree
+from raidfs.filesystem import btrfs_tree, remote
 from raidfs.filesystem.btrfs import BtrfsReader
-from raidfs.filesystem.entry import Contents
+from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Packed, Record, Run
 from raidfs.filesystem.kinds import open_reader
-from raidfs.filesystem.wire import unpack_record
+from raidfs.filesystem.remote import RemoteFileSystem
+from raidfs.filesystem.wire import unpack_contents, unpack_record
 from raidfs.filesystem.worker import Desk
-from tests.support.filesystems import ImageDevice, make
+from raidfs.view.file_bytes import ThroughReader
+from raidfs.view.files import FileTree
+from tests.support.filesystems import ImageDevice, kernel_mount, make
 
 MIB = 1 << 20
+NODE = 16384
 N_NAMES = 3000
 
 
@@ -71,3 +79,137 @@ def test_a_directory_of_which_nothing_can_be_read_says_why(many: Path) -> None:
     device.lost = Extents.span(0, device.size)
     with pytest.raises(Lost):
         reader.names(inode)
+
+
+# -------------------------------------------------------------------------------------------- files in very many pieces
+
+
+def test_a_file_in_many_pieces_is_told_in_parts_and_read_from_where_it_is_asked(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can fill the file system
+    image = make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", "-q")
+    with kernel_mount(image, tmp_path / "mnt", "compress-force=zstd") as folder:
+        data = b"".join(b"%015d\n" % number for number in range(8 * MIB // 16))
+        (folder / "file").write_bytes(data)
+    reader = opened(ImageDevice(image))
+    inode = directory_of(reader)
+    whole = reader.contents(inode)
+    assert len(whole.packed) == 64
+    assert [each.start for each in whole.packed] == list(range(0, 8 * MIB, 128 << 10))
+    parts: list[Packed] = []
+    rest: int | None = 0
+    while rest is not None:
+        part, rest = reader.part(inode, rest, 10)
+        assert part.through
+        assert len(part.packed) <= 10
+        parts += part.packed
+    assert tuple(parts) == whole.packed
+    for at in (0, 5000, (128 << 10) - 8, 5 * MIB + 3):
+        assert reader.read(inode, at, 70_000) == data[at : at + 70_000]
+    seen: list[int] = []
+    places = reader._places
+
+    def counted(address: int, length: int) -> Iterator[tuple[int, int]]:
+        seen.append(address)
+        return places(address, length)
+
+    reader._places = counted  # type: ignore[method-assign]  # to see how much is looked at
+    record = unpack_record(Desk(reader).answer({"op": "record", "inode": inode})[0]["record"])
+    assert record.contents is None
+    assert len(seen) <= 32
+    answer, _ = Desk(reader).answer({"op": "contents", "inode": inode, "start": 0})
+    assert unpack_contents(answer["contents"]) == whole
+    assert answer["rest"] is None
+
+
+def test_what_a_lost_block_of_the_tree_tells_of_a_file_is_missing_and_the_rest_is_there(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can fill the file system
+    image = make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", "-q", "-m", "single")
+    n = 2000
+    with kernel_mount(image, tmp_path / "mnt", "rw") as folder, (folder / "file").open("wb") as file:
+        for number in range(n):
+            file.seek(number * 8192)
+            file.write(b"%04d" % number * 1024)
+    device = ImageDevice(image)
+    reader = opened(device)
+    inode = directory_of(reader)
+    whole = reader.contents(inode).runs
+    assert len(whole) == n
+    places = {place for place in device.places if place % NODE == 0 and place + NODE <= device.size}
+    n_hidden = []
+    for place in sorted(places):
+        device.lost = Extents.span(place, place + 512)
+        try:
+            reader = opened(device)
+            runs = reader.contents(inode).runs
+        except Unreadable:
+            continue  # what leads to the file
+        hidden = Extents((start, start + length) for start, length, at in runs if at == UNKNOWN)
+        assert [each for each in runs if each.place != UNKNOWN] == [each for each in whole if each in runs]
+        assert all(each in runs or hidden.contains(each.start, each.start + 4096) for each in whole)
+        n_hidden.append(sum(each not in runs for each in whole))
+        for start, length in ((each.start, each.length) for each in whole[::100]):
+            if hidden.overlaps(start, start + length):
+                with pytest.raises(Lost):
+                    reader.read(inode, start, length)
+            else:
+                assert reader.read(inode, start, length) == b"%04d" % (start // 8192) * 1024
+    assert any(0 < each < n / 2 for each in n_hidden)
+
+
+class InPieces(RemoteFileSystem):
+    """A file system with one file in many pieces, which are told one by one."""
+
+    def __init__(self, source: BlockSource, n_pieces: int, *, through: bool) -> None:
+        """Have that many."""
+        super().__init__("btrfs", source)
+        self.n_pieces, self.through = n_pieces, through
+        self.asked: list[int] = []
+
+    def record(self, inode: int) -> Record:
+        """Return a record without contents."""
+        return Record(Attributes(inode, 0o100644, 1, 0, 0, (0, 0), self.n_pieces * 4096, 0, 0, 0, 0), None, {})
+
+    def part(self, inode: int, start: int = 0) -> tuple[Contents, int | None]:
+        """Return one piece."""
+        self.asked.append(start)
+        rest = start + 4096 if start + 4096 < self.n_pieces * 4096 else None
+        if self.through:
+            return Contents(through=True, packed=(Packed(start, 4096, start // 4096 * 512, 512),)), rest
+        return Contents((Run(start, 4096, start),)), rest
+
+    def read(self, inode: int, offset: int, length: int) -> bytes:
+        """Return some bytes."""
+        return b"r" * length
+
+
+def tree_over(system: RemoteFileSystem) -> FileTree:
+    return FileTree(system, lambda *_: "good")
+
+
+def test_a_file_that_goes_through_the_reader_is_opened_without_its_whole_map() -> None:
+    system = InPieces(MemorySource(bytes(8192), Extents.span(1024, 1030)), 8, through=True)
+    source = tree_over(system).open(2)
+    out = np.zeros(100, dtype=np.uint8)
+    assert not source.read_into(one_request(30_000, 100), out)
+    assert out.tobytes() == b"r" * 100
+    assert system.asked == [0]
+    assert tree_over(system).losses(2) == Extents.span(8192, 12288)
+    assert system.asked[-1] == 7 * 4096
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_a_file_in_too_many_pieces_is_read_and_its_losses_are_not_told(
+    through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = InPieces(MemorySource(bytes(1 << 16)), 16, through=through)
+    assert tree_over(system).losses(2) == Extents()
+    monkeypatch.setattr(remote, "_MOST_PIECES", 4)
+    source = tree_over(system).open(2)
+    assert isinstance(source, ThroughReader)
+    out = np.zeros(100, dtype=np.uint8)
+    assert not source.read_into(one_request(30_000, 100), out)
+    assert out.tobytes() == b"r" * 100
+    with pytest.raises(Unreadable, match="more than 4 pieces"):
+        tree_over(system).losses(2)
