@@ -28,7 +28,7 @@ _INSIDE = (1 << _SHIFT) - 1
 _EMPTY = 2
 """Inode of the empty directory that stands in a snapshot where a subvolume was (`BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`)."""
 _FIRST_FREE = 256
-_INODE_ITEM, _XATTR_ITEM, _DIR_INDEX, _EXTENT_DATA, _ROOT_ITEM, _ROOT_REF = 1, 24, 96, 108, 132, 156
+_INODE_ITEM, _XATTR_ITEM, _DIR_ITEM, _DIR_INDEX, _EXTENT_DATA, _ROOT_ITEM, _ROOT_REF = 1, 24, 84, 96, 108, 132, 156
 """Kinds of items (`btrfs_tree.h: BTRFS_*_KEY`)."""
 _INODE = struct.Struct("<16xQQ8xIIIIQ48xqIqIqI12x")
 """`struct btrfs_inode_item`: size, bytes; links, uid, gid, mode; device; times of access, change, modification."""
@@ -85,13 +85,22 @@ class BtrfsReader:
         return Usage(size, told.total_bytes // size, (told.total_bytes - told.bytes_used) // size, 0, 0)
 
     def names(self, inode: int) -> Names:
-        """List a directory in the order in which its entries were made."""
+        """List a directory in the order in which its entries were made.
+
+        Each name is there twice, by its number (`DIR_INDEX`) and by its hash (`DIR_ITEM`): where blocks of the one
+        cannot be read, the other tells what is in them.
+        """
         if inode & _INSIDE == _EMPTY:
             return Names(())
         found, gaps = self._names_of(inode, _DIR_INDEX)
         if gaps:
+            others, other_gaps = self._names_of(inode, _DIR_ITEM)
+            found = {**found, **{name: entry for name, entry in others.items() if name not in found}}
+            if not other_gaps or self._are_all(inode, found):
+                gaps = []
+        if gaps and not found:
             raise gaps[0].why
-        return Names(tuple(found.values()))
+        return Names(tuple(found.values()), len(gaps) * int(self._volume.node_size))
 
     def attributes(self, inode: int) -> Attributes:
         """Return the attributes of an inode."""
@@ -210,6 +219,13 @@ class BtrfsReader:
             return entry.object << _SHIFT | self._subvolume(entry.object)[1]
         except Unreadable:
             return entry.object << _SHIFT | _FIRST_FREE  # it cannot be read either, and says why
+
+    def _are_all(self, inode: int, found: Mapping[bytes, Name]) -> bool:
+        """Tell whether these are all the names of a directory: its size counts the bytes of each of them twice."""
+        try:
+            return self.attributes(inode).size == 2 * sum(map(len, found))
+        except Unreadable:
+            return False
 
     def _lies_in(self, parent: int, subvolume: int) -> bool:
         """Tell whether a subvolume lies in another, not in what that is a snapshot of (`btrfs_lookup_dentry`)."""

@@ -42,6 +42,16 @@ def name_of(number: int) -> bytes:
     return b"name-%06d" % number
 
 
+def blocks_of(image: Path, text: bytes) -> list[int]:
+    """Return where blocks of trees begin that hold a text."""
+    raw = image.read_bytes()
+    found, at = set(), raw.find(text)
+    while at >= 0:
+        found.add(at // NODE * NODE)
+        at = raw.find(text, at + 1)
+    return sorted(found)
+
+
 def directory_of(reader: BtrfsReader) -> int:
     (entry,) = reader.names(reader.root).entries
     return entry.inode
@@ -70,6 +80,45 @@ def test_what_is_told_of_files_is_looked_up_in_the_blocks_at_hand(many: Path, mo
         assert (told.attributes is not None, told.contents, told.xattrs) == (True, Contents(), {})
     assert len(names) == N_NAMES
     assert len(asked) < N_NAMES / 4
+
+
+def test_names_in_a_block_that_is_lost_are_in_another(many: Path) -> None:
+    blocks = blocks_of(many, name_of(1500))
+    assert len(blocks) >= 3  # by number, by hash, and where the inode tells its name
+    whole = {name_of(number) for number in range(N_NAMES)}
+    hidden = []
+    for block in blocks:
+        device = ImageDevice(many)
+        inode = directory_of(opened(device))
+        device.lost = Extents.span(block + 512, block + 1024)
+        reader = opened(device)
+        names = reader.names(inode)
+        assert names.lost == 0
+        assert [each.name for each in names.entries].count(name_of(1500)) == 1
+        assert {each.name for each in names.entries} == whole
+        assert len(names.entries) == N_NAMES
+        hidden.append(sum(isinstance(attributes_of(reader, each.inode), str) for each in names.entries))
+    assert min(hidden) == 0
+    assert max(hidden) > 0
+
+
+def attributes_of(reader: BtrfsReader, inode: int) -> Attributes | str:
+    try:
+        return reader.attributes(inode)
+    except Unreadable as error:
+        return str(error)
+
+
+def test_names_that_are_lost_twice_are_missed(many: Path) -> None:
+    device = ImageDevice(many)
+    inode = directory_of(opened(device))
+    device.lost = Extents((block, block + 512) for block in blocks_of(many, name_of(1500)))
+    names = opened(device).names(inode)
+    found = [each.name for each in names.entries]
+    assert names.lost >= NODE
+    assert len(set(found)) == len(found) < N_NAMES
+    assert len(found) > N_NAMES * 0.9
+    assert set(found) < {name_of(number) for number in range(N_NAMES)}
 
 
 def test_a_directory_of_which_nothing_can_be_read_says_why(many: Path) -> None:
