@@ -31,8 +31,33 @@ class Stretch(NamedTuple):
     places: tuple[int, ...]
 
 
+class _Absent:
+    """Stands for a device that is not there, for the library opens nothing without it."""
+
+    def seek(self, _offset: int, _whence: int = 0) -> int:
+        """Go nowhere."""
+        return 0
+
+    def read(self, _size: int = -1) -> bytes:
+        """Fail."""
+        raise Lost("that lies on a device of the file system that is not there")
+
+
+class _Devices(dict[int, Any]):
+    """Devices by their number, each of which there is."""
+
+    def get(self, number: int, _default: Any = None) -> Any:
+        """Return a device."""
+        return super().get(number, _ABSENT)
+
+
+_ABSENT = _Absent()
+
+
 class Volume(Btrfs):  # type: ignore[misc]  # the library has no types
     """A file system on one device, or what one of its devices holds of it."""
+
+    devices: dict[int, Any]
 
     def __init__(self, device: Device) -> None:
         """Read superblock and chunks; raises `Unreadable`, and whatever the library does."""
@@ -41,6 +66,11 @@ class Volume(Btrfs):  # type: ignore[misc]  # the library has no types
         super().__init__(DeviceFile(device))
         sb = self.sb
         self.roots = Tree(self.blocks, Pointer(int(sb.root), int(sb.generation), int(sb.root_level)))
+
+    def _initialize_chunks(self) -> None:
+        """Find chunks, those on other devices, too."""
+        self.devices = _Devices(self.devices)
+        super()._initialize_chunks()
 
     def _open_default_subvolume(self) -> Any:
         """Open none: it is of no use here, and may be lost."""

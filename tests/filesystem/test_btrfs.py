@@ -1,9 +1,11 @@
-"""What is special about btrfs: names that are there twice, files in very many pieces."""
+"""What is special about btrfs: names that are there twice, files in very many pieces, devices that are missing."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -262,3 +264,67 @@ def test_a_file_in_too_many_pieces_is_read_and_its_losses_are_not_told(
     assert out.tobytes() == b"r" * 100
     with pytest.raises(Unreadable, match="more than 4 pieces"):
         tree_over(system).losses(2)
+
+
+# ------------------------------------------------------------------------------------------- devices that are missing
+
+
+@contextmanager
+def attached(images: list[Path]) -> Iterator[list[str]]:
+    """Attach images as loop devices (root only)."""
+    with ExitStack() as stack:
+        devices = []
+        for image in images:
+            done = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True, check=True)
+            devices.append(done.stdout.strip())
+            stack.callback(subprocess.run, ["losetup", "-d", devices[-1]], check=True)
+        yield devices
+
+
+@pytest.mark.parametrize("profile", ["single", "raid0", "raid1"])
+def test_a_file_system_of_which_a_device_is_missing_shows_what_is_on_the_others(profile: str, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can fill the file system
+    images = [tmp_path / "one", tmp_path / "other"]
+    for image in images:
+        with image.open("wb") as file:
+            file.truncate(160 * MIB)
+    subprocess.run(["mkfs.btrfs", "-q", "-d", profile, "-m", "raid1", *images], check=True, capture_output=True)
+    data = {f"file-{number}": os.urandom(size) for number, size in enumerate([90_000, 1000, 3 * MIB, 500_000] * 8)}
+    with attached(images) as devices:
+        subprocess.run(["btrfs", "device", "scan", *devices], check=True, capture_output=True)
+        folder = tmp_path / "mnt"
+        folder.mkdir()
+        subprocess.run(["mount", "-o", f"device={devices[1]}", devices[0], folder], check=True)
+        try:
+            for name, true in data.items():
+                (folder / name).write_bytes(true)
+                if len(true) > MIB:
+                    os.sync()  # the file system has to find a place for each by itself
+        finally:
+            subprocess.run(["umount", folder], check=True)
+            subprocess.run(["btrfs", "device", "scan", "--forget", *devices], check=False, capture_output=True)
+    served: dict[str, list[int]] = {}
+    for image in images:
+        device = ImageDevice(image)
+        reader = opened(device)
+        names = reader.names(reader.root)
+        assert {each.name.decode() for each in names.entries} == set(data)
+        for each in names.entries:
+            true = data[each.name.decode()]
+            contents = reader.contents(each.inode)
+            if contents.inline is not None:
+                assert contents.inline == true
+                continue
+            n_served = 0
+            for start, length, place in contents.runs:
+                if place != UNKNOWN:
+                    n = min(length, len(true) - start)
+                    assert device.read(place, n) == true[start : start + n]
+                    n_served += n
+            assert sum(length for _, length, _ in contents.runs) >= len(true)
+            served.setdefault(each.name.decode(), []).append(n_served)
+    for name, parts in served.items():
+        assert sum(parts) == len(data[name]) * (2 if profile == "raid1" else 1)
+    assert any(parts[0] for parts in served.values())
+    assert any(parts[1] for parts in served.values())
