@@ -19,7 +19,7 @@ from dissect.btrfs.stream import decode_extent
 from raidfs.errors import Damaged, Lost, Unreadable
 from raidfs.filesystem.btrfs_tree import Gap, Item, Pointer, Tree
 from raidfs.filesystem.btrfs_volume import Volume
-from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Device, Name, Names, Packed, Run, Usage
+from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Device, Name, Names, Packed, Run, Twin, Usage
 
 _TOP = 5
 _SHIFT = 32
@@ -125,22 +125,29 @@ class BtrfsReader:
         """Return where the bytes of a file lie from `start` on; see `InParts`."""
         runs: list[Run] = []
         packed: list[Packed] = []
+        twins: list[Twin] = []
         for number, each in enumerate(self._extents(inode, start)):
             if number >= most:
-                return Contents(tuple(runs), through=bool(packed), packed=tuple(packed)), each.at
+                return Contents(tuple(runs), None, bool(packed), tuple(packed), tuple(twins)), each.at
             if each.kind == _INLINE:
                 size = self.attributes(inode).size  # which may be less
                 return Contents(inline=self._inline(each)[:size].ljust(size, b"\0")), None
             if each.kind == _GAP:
                 runs.append(Run(each.at, each.length, UNKNOWN))
-            elif each.compression:
-                packed += (Packed(each.at, each.length, place, n) for n, place in self._places(each.address, each.size))
             else:
-                at = each.at
-                for length, place in self._places(each.address + each.offset, each.length):
-                    runs.append(Run(at, length, place))
-                    at += length
-        return Contents(tuple(runs), through=bool(packed), packed=tuple(packed)), None
+                at, address, n = each.at, each.address, each.size
+                if not each.compression:
+                    address, n = address + each.offset, each.length
+                if n <= 0:
+                    runs.append(Run(at, each.length, UNKNOWN))
+                for length, place, others in self._places(address, n):
+                    twins += (Twin(place, length, other) for other in others)
+                    if each.compression:
+                        packed.append(Packed(at, each.length, place, length))
+                    else:
+                        runs.append(Run(at, length, place))
+                        at += length
+        return Contents(tuple(runs), None, bool(packed), tuple(packed), tuple(twins)), None
 
     def target(self, inode: int) -> bytes:
         """Return where a symbolic link leads."""
@@ -259,14 +266,14 @@ class BtrfsReader:
             if kind != _PREALLOCATED and address:
                 yield _Extent(at, length, kind, compression, decoded, address, size, offset)
 
-    def _places(self, address: int, length: int) -> Iterator[tuple[int, int]]:
-        """Yield (number of bytes, where on the device they lie) of some bytes."""
+    def _places(self, address: int, length: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+        """Yield (number of bytes, where on the device they lie, where else) of some bytes."""
         try:
             for each in self._volume.stretches(address, length):
-                yield each.length, each.places[0] if each.places else UNKNOWN
+                yield each.length, each.places[0] if each.places else UNKNOWN, each.places[1:]
                 address, length = address + each.length, length - each.length
         except Damaged:
-            yield length, UNKNOWN
+            yield length, UNKNOWN, ()
 
     def _inline(self, extent: _Extent) -> bytes:
         return _whole(self._decompressed(extent.inline, extent.compression), extent.decoded)

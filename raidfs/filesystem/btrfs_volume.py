@@ -20,6 +20,7 @@ from raidfs.filesystem.stream import DeviceFile
 from raidfs.filesystem.xxh64 import xxh64
 
 _Value = TypeVar("_Value")
+_SECTOR = 512
 _RAID0, _RAID10, _RAID5, _RAID6 = 1 << 3, 1 << 6, 1 << 7, 1 << 8
 """Profiles that are striped (`btrfs_tree.h: BTRFS_BLOCK_GROUP_*`); those of all others are copies."""
 
@@ -89,19 +90,41 @@ class Volume(Btrfs):  # type: ignore[misc]  # the library has no types
             address, length = address + found.length, length - found.length
 
     def copies(self, address: int, length: int) -> Iterator[bytes]:
-        """Yield those copies of some bytes that can be read; raises `Unreadable` where there is none."""
+        """Yield those copies of some bytes that can be read, or else one of what can be read of each.
+
+        Raises:
+            Unreadable: there is none.
+        """
         stretches = list(self.stretches(address, length))
         why: Unreadable = Lost(f"what is at address {address} lies on a device of the file system that is not there")
         n_read = 0
-        for number in range(max(len(each.places) for each in stretches)):
+        n_copies = min((len(each.places) for each in stretches), default=0)
+        for number in range(n_copies):
             try:
-                if all(number < len(each.places) for each in stretches):
-                    yield b"".join(self._device.read(each.places[number], each.length) for each in stretches)
-                    n_read += 1
+                yield b"".join(self._device.read(each.places[number], each.length) for each in stretches)
+                n_read += 1
             except Unreadable as error:
                 why = error
         if not n_read:
-            raise why
+            if n_copies < 2:
+                raise why
+            yield b"".join(self._mixed(each) for each in stretches)
+
+    def _mixed(self, stretch: Stretch) -> bytes:
+        """Return bytes of which each sector is read from the first copy that has it."""
+        out = bytearray()
+        while len(out) < stretch.length:
+            n = min(_SECTOR, stretch.length - len(out))
+            why: Unreadable | None = None
+            for place in stretch.places:
+                try:
+                    out += self._device.read(place + len(out), n)
+                    break
+                except Unreadable as error:
+                    why = error
+            else:
+                raise why or Lost("there is no copy")
+        return bytes(out)
 
     def _block(self, pointer: Pointer) -> Block:
         """Return a block of a tree from the first copy that can be read and is right."""

@@ -85,6 +85,14 @@ class Packed(NamedTuple):
     size: int
 
 
+class Twin(NamedTuple):
+    """Bytes that lie there twice: all `length` at `place` of the device at another place, too."""
+
+    place: int
+    length: int
+    other: int
+
+
 UNKNOWN = -1
 """The place of bytes of which nobody knows where they lie, since the block that tells is lost."""
 
@@ -98,12 +106,14 @@ class Contents:
         inline: the bytes themselves, where they lie among the metadata; then there are no runs.
         through: they are compressed or the like: only the reader can give them.
         packed: what such bytes are made from, as far as the reader tells.
+        twins: where the bytes of a whole run, or what others are made from, lie a second time.
     """
 
     runs: tuple[Run, ...] = ()
     inline: bytes | None = None
     through: bool = False
     packed: tuple[Packed, ...] = ()
+    twins: tuple[Twin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

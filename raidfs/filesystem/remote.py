@@ -144,7 +144,8 @@ class RemoteFileSystem:
             parts.append(part)
         runs = tuple(chain.from_iterable(each.runs for each in parts))
         packed = tuple(chain.from_iterable(each.packed for each in parts))
-        return Contents(runs, parts[0].inline, any(each.through for each in parts), packed)
+        twins = tuple(chain.from_iterable(each.twins for each in parts))
+        return Contents(runs, parts[0].inline, any(each.through for each in parts), packed, twins)
 
     def part(self, inode: int, start: int = 0) -> tuple[Contents, int | None]:
         """Return where the bytes of a file lie from `start` on, and where the rest begins, if there is one."""

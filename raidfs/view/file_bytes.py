@@ -5,6 +5,7 @@ Where the pieces lie comes from the reader, in a process of its own; only what i
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from raidfs.block import BlockSource, NowaitSource, Requests, check_requests
 from raidfs.errors import Unreadable
 from raidfs.extents import Extents
-from raidfs.filesystem.entry import UNKNOWN, Contents
+from raidfs.filesystem.entry import UNKNOWN, Contents, Twin
 from raidfs.filesystem.remote import RemoteFileSystem
 from raidfs.linear import ZEROS, LinearMap, Piece, piece_of
 
@@ -42,7 +43,46 @@ def bytes_of(contents: Contents, size: int, source: BlockSource) -> LinearMap:
             pieces.append(Piece(start, at - start, source, place))
     if at < size:
         pieces.append(Piece(at, size - at, ZEROS, 0))
-    return LinearMap(size, pieces)
+    return LinearMap(size, [*pieces, *_second_copies(contents.runs, contents, size, source)])
+
+
+def _second_copies(
+    rows: Iterable[tuple[int, int, int]], contents: Contents, size: int, source: BlockSource
+) -> Iterator[Piece]:
+    """Yield what stands for bytes that are known to be lost where they are read first: their second copies.
+
+    Args:
+        rows: start in a map, length, place of the bytes.
+        contents: of the file.
+        size: of the map [bytes].
+        source: what has the bytes.
+    """
+    twins = _twins_of(contents)
+    for start, length, place in rows if twins else ():
+        for lost, other in _doubled(place, length, twins, source):
+            for begin, end in lost.shift(start - place).clip(0, size):
+                yield Piece(begin, end - begin, source, begin - start + other)
+
+
+def _twins_of(contents: Contents) -> dict[int, list[Twin]]:
+    found: dict[int, list[Twin]] = {}
+    for twin in contents.twins:
+        found.setdefault(twin.place, []).append(twin)
+    return found
+
+
+def _doubled(
+    place: int, length: int, twins: Mapping[int, list[Twin]], source: BlockSource
+) -> Iterator[tuple[Extents, int]]:
+    """Yield (what of some bytes is lost but for one other copy, where that copy of all of them begins)."""
+    if not 0 <= place <= source.size - length or place not in twins:
+        return
+    lost = source.known_losses(place, place + length)
+    for _, n, other in twins[place] if lost else ():
+        if length <= n and 0 <= other <= source.size - length:
+            there = source.known_losses(other, other + length).shift(place - other)
+            yield lost.difference(there), other
+            lost = lost.intersection(there)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -104,12 +144,11 @@ class ThroughReader:
         told = [(place, length) for _, length, place in self.contents.runs]
         told += [(place, size) for _, _, place, size in self.contents.packed]
         ends = [0, *accumulate(max(0, length) for _, length in told)]
-        pieces = (
-            Piece(at, length, self.remote.source, place)
-            for at, (place, length) in zip(ends, told, strict=False)
-            if length > 0 and place >= 0
-        )
-        return LinearMap(ends[-1], pieces)
+        rows = [
+            (at, length, place) for at, (place, length) in zip(ends, told, strict=False) if length > 0 and place >= 0
+        ]
+        pieces = (Piece(at, length, self.remote.source, place) for at, length, place in rows)
+        return LinearMap(ends[-1], [*pieces, *_second_copies(rows, self.contents, ends[-1], self.remote.source)])
 
     def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
         """Fill `out`; a request that the reader cannot answer whole is answered page by page."""
@@ -129,15 +168,21 @@ class ThroughReader:
         places += [(place, size) for _, _, place, size in told.packed]
         there = [(place, place + size) for place, size in places if 0 <= place <= below.size - size]
         gone = below.known_losses(min(there)[0], max(end for _, end in there)) if there else Extents()
+        twins = _twins_of(told) if gone else {}
+
+        def lost_at(place: int, length: int) -> Extents:
+            """Return what of some bytes is known to be lost, in all their copies [bytes of the first]."""
+            if not 0 <= place <= below.size - length:
+                return Extents.span(place, place + length)
+            if not gone or not gone.overlaps(place, place + length):
+                return Extents()
+            lost = gone.clip(place, place + length)
+            return lost.difference(Extents().union(*(found for found, _ in _doubled(place, length, twins, below))))
+
         lost: list[tuple[int, int]] = []
         for first, length, place in told.runs:
-            if not 0 <= place <= below.size - length:
-                lost.append((first, min(first + length, self.size)))
-            elif gone and gone.overlaps(place, place + length):
-                lost += gone.clip(place, place + length).shift(first - place)
-        for first, length, place, size in told.packed:
-            if not 0 <= place <= below.size - size or (gone and gone.overlaps(place, place + size)):
-                lost.append((first, first + length))
+            lost += lost_at(place, max(0, min(length, self.size - first))).shift(first - place)
+        lost += ((first, first + length) for first, length, place, size in told.packed if lost_at(place, size))
         return Extents(lost).clip(start, stop)
 
     def _fill(

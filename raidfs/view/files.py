@@ -225,7 +225,7 @@ class FileTree:
             return ThroughReader(self._remote, inode, size, contents)
         source = self.source
         at_once = nowait_of(source)
-        if len(contents.runs) == 1 and at_once is not None:
+        if len(contents.runs) == 1 and not contents.twins and at_once is not None:
             start, length, place = contents.runs[0]
             # most files: making a map for each would take longer than reading it
             if start == 0 and length >= size and 0 <= place <= source.size - size:

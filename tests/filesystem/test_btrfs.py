@@ -1,10 +1,10 @@
-"""What is special about btrfs: names that are there twice, files in very many pieces, devices that are missing."""
+"""What is special about btrfs: names and data that are there twice, files in many pieces, devices that are missing."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -160,7 +160,7 @@ def test_a_file_in_many_pieces_is_told_in_parts_and_read_from_where_it_is_asked(
     seen: list[int] = []
     places = reader._places
 
-    def counted(address: int, length: int) -> Iterator[tuple[int, int]]:
+    def counted(address: int, length: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         seen.append(address)
         return places(address, length)
 
@@ -250,6 +250,14 @@ def test_a_file_that_goes_through_the_reader_is_opened_without_its_whole_map() -
     assert system.asked[-1] == 7 * 4096
 
 
+def test_what_nobody_knows_of_a_file_that_goes_through_the_reader_is_lost() -> None:
+    system = InPieces(MemorySource(bytes(1 << 16)), 16, through=True)
+    runs = (Run(4096, 4096, UNKNOWN), Run(12288, 1 << 62, UNKNOWN), Run(1 << 40, 4096, 0))
+    packed = (Packed(0, 4096, 0, 512), Packed(8192, 4096, UNKNOWN, 512))
+    source = ThroughReader(system, 2, 1 << 16, Contents(runs, None, through=True, packed=packed))
+    assert source.known_losses(0, source.size) == Extents.span(4096, 1 << 16)
+
+
 @pytest.mark.parametrize("through", [False, True])
 def test_a_file_in_too_many_pieces_is_read_and_its_losses_are_not_told(
     through: bool, monkeypatch: pytest.MonkeyPatch
@@ -328,3 +336,60 @@ def test_a_file_system_of_which_a_device_is_missing_shows_what_is_on_the_others(
         assert sum(parts) == len(data[name]) * (2 if profile == "raid1" else 1)
     assert any(parts[0] for parts in served.values())
     assert any(parts[1] for parts in served.values())
+
+
+# ------------------------------------------------------------------------------------------------------- second copies
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_second_copies_of_data_stand_for_lost_ones(compressed: bool, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root can fill the file system
+    image = make(tmp_path / "image", 300 * MIB, "mkfs.btrfs", "-q", "-d", "dup")
+    data = b"".join(b"%07d\n" % number for number in range(40_000))
+    with kernel_mount(image, tmp_path / "mnt", "compress-force=zstd" if compressed else "rw") as folder:
+        (folder / "file").write_bytes(data)
+    device = ImageDevice(image)
+    reader = opened(device)
+    inode = directory_of(reader)
+    contents = reader.contents(inode)
+    assert contents.through == compressed
+    assert contents.twins
+    place, _, other = contents.twins[0]
+    for lost, n_lost in (
+        ([], 0),
+        ([(place + 512, place + 1024)], 0),
+        ([(other + 512, other + 1024)], 0),
+        ([(place + 512, place + 1024), (other + 1024, other + 1536)], 0),
+        ([(place + 512, place + 1536), (other + 1024, other + 2048)], 128 << 10 if compressed else 512),
+    ):
+        device.lost = Extents(lost)
+        tree = FileTree(RemoteFileSystem("btrfs", device), worst_in(device))
+        try:
+            source = tree.open(inode)
+            out = np.zeros(len(data), dtype=np.uint8)
+            gone = source.read_into(one_request(0, len(data)), out)
+            told = tree.losses(inode)
+            assert told.total == n_lost
+            assert gone == told
+            assert tree.health(inode) == ("lost" if n_lost else "good", n_lost)
+            if not n_lost:
+                assert out.tobytes() == data
+        finally:
+            tree.close()
+
+
+def worst_in(device: ImageDevice) -> Callable[[BlockSource, Extents], str]:
+    return lambda _, extents: "lost" if extents.intersection(device.lost) else "good"
+
+
+def test_two_copies_of_a_block_of_a_tree_make_one(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(20):
+        (tmp_path / "tree" / f"file-{number}").touch()
+    options = ("-q", "-m", "dup", "--rootdir", str(tmp_path / "tree"))
+    device = ImageDevice(make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", *options))
+    whole = opened(device).names(opened(device).root)
+    one, other = blocks_of(tmp_path / "image", b"file-13")
+    device.lost = Extents([(one, one + 4096), (other + 4096, other + NODE)])
+    assert opened(device).names(opened(device).root) == whole
