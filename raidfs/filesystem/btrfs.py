@@ -41,6 +41,8 @@ _EXTENT, _PLACE = struct.Struct("<8xQB3xB"), struct.Struct("<QQQQ")
 _REGULAR, _PREALLOCATED, _INLINE, _GAP = 1, 2, 0, -1
 _COMPRESSIONS = range(1, 4)
 _LARGEST_EXTENT = 128 << 10
+_LARGEST_INLINE = 1 << 20
+"""More than any block of a tree has room for, and than the kernel lets a file grow that lies in one [bytes]."""
 _MOST_TREES = 64
 _FAULTS = (Error, LookupError, ValueError, TypeError, EOFError, OverflowError, ArithmeticError, OSError)
 """What the library raises about superblocks and chunks that make no sense."""
@@ -130,7 +132,9 @@ class BtrfsReader:
             if number >= most:
                 return Contents(tuple(runs), None, bool(packed), tuple(packed), tuple(twins)), each.at
             if each.kind == _INLINE:
-                size = self.attributes(inode).size  # which may be less
+                size = self.attributes(inode).size
+                if size > _LARGEST_INLINE:
+                    raise Damaged(f"inode {inode & _INSIDE} is too large for what lies in its metadata")
                 return Contents(inline=self._inline(each)[:size].ljust(size, b"\0")), None
             if each.kind == _GAP:
                 runs.append(Run(each.at, each.length, UNKNOWN))
@@ -170,7 +174,7 @@ class BtrfsReader:
             if each.at >= offset + length:
                 break
             if each.kind == _INLINE:
-                return self._inline(each).ljust(offset + length, b"\0")[offset : offset + length]
+                return self._inline(each)[offset : offset + length].ljust(length, b"\0")
             start, stop = max(each.at, offset), min(each.at + each.length, offset + length)
             if start >= stop:
                 continue

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from raidfs.block import BlockSource, MemorySource, one_request
-from raidfs.errors import Lost, Unreadable
+from raidfs.errors import Damaged, Lost, Unreadable
 from raidfs.extents import Extents
-from raidfs.filesystem import btrfs_tree, remote
+from raidfs.filesystem import btrfs_tree, btrfs_volume, remote
 from raidfs.filesystem.btrfs import BtrfsReader
 from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Packed, Record, Run
 from raidfs.filesystem.kinds import open_reader
@@ -393,3 +394,68 @@ def test_two_copies_of_a_block_of_a_tree_make_one(tmp_path: Path) -> None:
     one, other = blocks_of(tmp_path / "image", b"file-13")
     device.lost = Extents([(one, one + 4096), (other + 4096, other + NODE)])
     assert opened(device).names(opened(device).root) == whole
+
+
+# --------------------------------------------------------------------------------------------------------------- damage
+
+
+def test_whatever_trees_say_something_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checksums keep most of this away; here they are not looked at."""
+    monkeypatch.setattr(btrfs_volume.Volume, "_check", lambda *_: None)
+    (tmp_path / "tree" / "dir").mkdir(parents=True)
+    for number in range(30):
+        (tmp_path / "tree" / "dir" / f"file-{number}").write_bytes(b"%d" % number * (number * 40))
+    (tmp_path / "tree" / "link").symlink_to("dir")
+    options = ("-q", "-m", "single", "--rootdir", str(tmp_path / "tree"))
+    device = ImageDevice(make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", *options))
+    n_answers = asked_for_everything(device)
+    raw = (tmp_path / "image").read_bytes()
+    blocks = [place for place in device.places if place % 4096 == 0 and place > 68 << 10]
+    places = [place for block in blocks for place in range(block + 80, min(block + NODE, len(raw))) if raw[place]]
+    for seed in range(200):
+        chosen = random.Random(seed)
+        device.changed = {chosen.choice(places): chosen.randrange(1, 256) for _ in range(chosen.choice((1, 2, 5)))}
+        with suppress(Unreadable):
+            asked_for_everything(device)
+    assert n_answers > 30 * 5
+
+
+def asked_for_everything(device: ImageDevice) -> int:
+    """Ask all that can be asked; returns the number of answers."""
+    reader = opened(device)
+    desk, waiting, seen, n_answers = Desk(reader), [reader.root], {reader.root}, 0
+    while waiting:
+        inode = waiting.pop()
+        for request in (
+            {"op": "list", "start": 0, "count": 512, "full": True},
+            {"op": "record"},
+            {"op": "contents", "start": 0},
+            {"op": "read", "offset": 3000, "length": 5000},
+            {"op": "target"},
+            {"op": "xattrs"},
+        ):
+            with suppress(Unreadable):
+                answer, _ = desk.answer({**request, "inode": inode})
+                n_answers += 1
+                found = {each[1] for each in answer.get("entries", ())} - seen
+                waiting += found
+                seen |= found
+    return n_answers
+
+
+def test_what_is_too_large_for_its_metadata_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(btrfs_volume.Volume, "_check", lambda *_: None)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"d" * 1234)
+    options = ("-q", "-m", "single", "--rootdir", str(tmp_path / "tree"))
+    image = make(tmp_path / "image", 120 * MIB, "mkfs.btrfs", *options)
+    device = ImageDevice(image)
+    reader = opened(device)
+    inode = directory_of(reader)
+    assert reader.contents(inode).inline == b"d" * 1234
+    size = (1234).to_bytes(8, "little")
+    raw, at = image.read_bytes(), -1
+    while (at := raw.find(size, at + 1)) >= 0:
+        device.changed[at + 5] = 1  # some of it is the size of the inode: now a terabyte
+    with pytest.raises(Damaged, match="too large for what lies in its metadata"):
+        opened(device).contents(inode)
