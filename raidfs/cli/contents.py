@@ -73,6 +73,11 @@ class FileSystem:
         return self.journal.state in (State.EXTERNAL, State.UNUSABLE) or not self.journal.is_sure
 
     @property
+    def note(self) -> str:
+        """What else the user has to know of it, one clause, or ''."""
+        return "data were not compared with their checksums" if self.contents.kind == "btrfs" else ""
+
+    @property
     def has_dirty_log(self) -> bool:
         """Whether it has a log that only the kernel replays, and should."""
         return self.contents.kind in _WITH_LOG and bool(self.contents.dirty)

@@ -87,7 +87,7 @@ def files(
 
 def tally_of(folder: str, system: FileSystem, *, keep: bool, ask_worth: bool) -> Tally:
     """Walk a file system that is shown in a folder; `keep`: also what is whole; `ask_worth`: see `visit`."""
-    tally = Tally(folder, system.meaning, system.is_behind)
+    tally = Tally(folder, system.meaning, system.is_behind, system.note)
     for each in visit(system.tree, ask_worth=ask_worth):
         tally.add(_line(folder, each), keep=keep)
     try:

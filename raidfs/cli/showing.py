@@ -102,6 +102,8 @@ def lines_about(contents: Contents, *, can_write: bool) -> Iterator[str]:
     several = len(contents.file_systems) > 1
     for each in contents.file_systems:
         yield f"files/{each.name if several else '':<6} {each.meaning}."
+        if each.note:
+            yield f"             Its {each.note}."
         if each.has_dirty_log:
             yield f"             Its log was not replayed; {_ON_OVERLAY if can_write else _WITHOUT}"
     yield from (finding.message for finding in contents.findings if finding.severity > Severity.NOTE)

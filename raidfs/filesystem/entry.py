@@ -85,6 +85,14 @@ class Packed(NamedTuple):
     size: int
 
 
+class Twin(NamedTuple):
+    """Bytes that lie there twice: all `length` at `place` of the device at another place, too."""
+
+    place: int
+    length: int
+    other: int
+
+
 UNKNOWN = -1
 """The place of bytes of which nobody knows where they lie, since the block that tells is lost."""
 
@@ -98,12 +106,14 @@ class Contents:
         inline: the bytes themselves, where they lie among the metadata; then there are no runs.
         through: they are compressed or the like: only the reader can give them.
         packed: what such bytes are made from, as far as the reader tells.
+        twins: where the bytes of a whole run, or what others are made from, lie a second time.
     """
 
     runs: tuple[Run, ...] = ()
     inline: bytes | None = None
     through: bool = False
     packed: tuple[Packed, ...] = ()
+    twins: tuple[Twin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +180,20 @@ class Expecting(Protocol):
 
     def expect(self, inodes: Sequence[int]) -> None:
         """Read inodes that will be asked for; raises nothing about them."""
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A reader that can tell where large files lie part by part; its `read` gives bytes of every file."""
+
+    def part(self, inode: int, start: int, most: int) -> tuple[Contents, int | None]:
+        """Return where the bytes of a file lie from what covers `start` on, and from where on to ask for the rest.
+
+        Args:
+            inode: of the file.
+            start: 0, or what the part before told.
+            most: pieces of the file, more than 0; a piece may become several runs.
+        """
 
 
 class Device(Protocol):

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +37,13 @@ PATIENCE = 10.0
 _LONGEST_REQUEST = 120.0
 """Seconds for one request, waiting for members included."""
 _LARGEST_NEED = 1 << 20
+_MOST_PIECES = 1 << 20
+"""Pieces of a file that are kept, of some 200 bytes each."""
 _PACKAGE = str(Path(__file__).parents[2])
+
+
+class TooMany(Unreadable):
+    """A file lies in more pieces than can be kept: only its reader can give its bytes."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +130,32 @@ class RemoteFileSystem:
         return _understood(lambda: wire.unpack_record(answer["record"]))
 
     def contents(self, inode: int) -> Contents:
-        """Return where the bytes of a file lie."""
-        answer, _ = self._ask({"op": "contents", "inode": inode})
-        return _understood(lambda: wire.unpack_contents(answer["contents"]))
+        """Return where the bytes of a file lie.
+
+        Raises:
+            TooMany: in more pieces than can be kept.
+        """
+        parts: list[Contents] = []
+        rest: int | None = 0
+        while rest is not None:
+            if sum(len(each.runs) + len(each.packed) for each in parts) > _MOST_PIECES:
+                raise TooMany(f"it lies in more than {_MOST_PIECES} pieces, which are too many to look at")
+            part, rest = self.part(inode, rest)
+            parts.append(part)
+        runs = tuple(chain.from_iterable(each.runs for each in parts))
+        packed = tuple(chain.from_iterable(each.packed for each in parts))
+        twins = tuple(chain.from_iterable(each.twins for each in parts))
+        return Contents(runs, parts[0].inline, any(each.through for each in parts), packed, twins)
+
+    def part(self, inode: int, start: int = 0) -> tuple[Contents, int | None]:
+        """Return where the bytes of a file lie from `start` on, and where the rest begins, if there is one."""
+        answer, _ = self._ask({"op": "contents", "inode": inode, "start": start})
+        contents, rest = _understood(
+            lambda: (wire.unpack_contents(answer["contents"]), None if answer["rest"] is None else int(answer["rest"]))
+        )
+        if rest is not None and rest <= start:
+            raise Unreadable("the reader's answer makes no sense")
+        return contents, rest
 
     def target(self, inode: int) -> bytes:
         """Return where a symbolic link leads."""

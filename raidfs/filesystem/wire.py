@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Any
 
-from raidfs.filesystem.entry import Attributes, Contents, Packed, Record, Run
+from raidfs.filesystem.entry import Attributes, Contents, Packed, Record, Run, Twin
 
 _HEAD = struct.Struct("<II")
 _LONGEST = 64 << 20
@@ -129,7 +129,8 @@ def pack_contents(contents: Contents) -> list[Any]:
     """Return contents for JSON."""
     flat = [number for run in contents.runs for number in run]
     packed = [number for each in contents.packed for number in each]
-    return [flat, None if contents.inline is None else text_of(contents.inline), contents.through, packed]
+    twins = [number for each in contents.twins for number in each]
+    return [flat, None if contents.inline is None else text_of(contents.inline), contents.through, packed, twins]
 
 
 def unpack_contents(packed: Any) -> Contents:
@@ -139,10 +140,11 @@ def unpack_contents(packed: Any) -> Contents:
         Garbled: they are none.
     """
     try:
-        flat, inline, through, made = packed
+        flat, inline, through, made, double = packed
         # most files have one run, and many of them are listed at once
         runs = tuple(Run(*map(int, flat[at : at + 3])) for at in range(0, len(flat), 3))
         parts = tuple(Packed(*map(int, made[at : at + 4])) for at in range(0, len(made), 4)) if made else ()
-        return Contents(runs, None if inline is None else bytes_of(inline), bool(through), parts)
+        twins = tuple(Twin(*map(int, double[at : at + 3])) for at in range(0, len(double), 3)) if double else ()
+        return Contents(runs, None if inline is None else bytes_of(inline), bool(through), parts, twins)
     except (TypeError, ValueError, AttributeError) as error:
         raise Garbled("contents make no sense") from error

@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from raidfs.errors import Damaged, Lost, Unreadable
 from raidfs.filesystem import wire
-from raidfs.filesystem.entry import Contents, Expecting, Names, Reader, Record
+from raidfs.filesystem.entry import Contents, Expecting, InParts, Names, Reader, Record
 from raidfs.filesystem.kinds import open_reader
 from raidfs.filesystem.wire import Message
 
@@ -37,6 +37,8 @@ _MOST_CHUNKS = 512
 _MOST_NAMES = 400_000
 """Names of directories that are kept, besides those of the last one."""
 _MOST_RUNS = 32
+_MOST_AT_ONCE = 1 << 15
+"""Pieces of a file that are told in one answer, where a reader can tell them in parts."""
 _LARGEST_KEPT = 4096
 """Bytes of data, or of extended attributes, of one inode that go with its record; the mount keeps many of them."""
 _TYPES = {stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFBLK, stat.S_IFREG, stat.S_IFLNK, stat.S_IFSOCK}
@@ -104,6 +106,7 @@ class Desk:
     def __init__(self, reader: Reader, clock: Callable[[], float] = time.monotonic) -> None:
         """Ask `reader`."""
         self._reader = reader
+        self._in_parts = reader if isinstance(reader, InParts) else None
         self._clock = clock
         self._names: OrderedDict[int, tuple[Names, dict[bytes, int]]] = OrderedDict()
 
@@ -121,7 +124,8 @@ class Desk:
         if operation == "record":
             return {"record": wire.pack_record(self._record(inode))}, b""
         if operation == "contents":
-            return {"contents": wire.pack_contents(self._reader.contents(inode))}, b""
+            contents, rest = self._part(inode, request["start"], _MOST_AT_ONCE)
+            return {"contents": wire.pack_contents(contents), "rest": rest}, b""
         if operation == "target":
             return {}, self._reader.target(inode)
         if operation == "xattrs":
@@ -159,6 +163,12 @@ class Desk:
             return {"inode": None, "lost": names.lost}
         return {"inode": found, "record": wire.pack_record(self._record(found))}
 
+    def _part(self, inode: int, start: int, most: int) -> tuple[Contents, int | None]:
+        """Return where the bytes of a file lie from `start` on, and where the rest begins that was not told."""
+        if self._in_parts is None:
+            return self._reader.contents(inode), None
+        return self._in_parts.part(inode, start, most)
+
     def _record(self, inode: int) -> Record:
         """Return all about an inode that is cheap to tell."""
         reader = self._reader
@@ -168,11 +178,11 @@ class Desk:
             return Record(None, why=str(error))
         if told.type not in _TYPES or told.size >= 1 << 63:
             return Record(None, why=f"inode {inode} is of no kind that there is, or of no size that there can be")
-        xattrs = contents = target = None
+        xattrs = contents = target = rest = None
         try:
             xattrs = reader.xattrs(inode)
             if stat.S_ISREG(told.mode):
-                contents = reader.contents(inode)
+                contents, rest = self._part(inode, 0, _MOST_RUNS)
             elif stat.S_ISLNK(told.mode):
                 target = reader.target(inode)
         except Unreadable:
@@ -181,7 +191,9 @@ class Desk:
             # programs take a file that takes no space for one hole, and do not read it
             told = replace(told, allocated=-(-told.size // _SECTOR) * _SECTOR)
         if contents is not None and (
-            len(contents.runs) + len(contents.packed) > _MOST_RUNS or len(contents.inline or b"") > _LARGEST_KEPT
+            rest is not None
+            or len(contents.runs) + len(contents.packed) > _MOST_RUNS
+            or len(contents.inline or b"") > _LARGEST_KEPT
         ):
             contents = None
         if xattrs is not None and sum(len(name) + len(value) for name, value in xattrs.items()) > _LARGEST_KEPT:

@@ -60,6 +60,7 @@ class Tally:
         name: of its folder in `files/`, or ''.
         meaning: what it is, one sentence.
         is_behind: a journal or log should have been replayed, and was not: what was written last may be missing.
+        note: what else the user has to know of it, one clause, or ''.
         n_files, n_whole: regular files. n_unproven: those of them that are whole, but in part unproven.
         affected: everything that is not whole.
         whole: everything else, where that is wanted.
@@ -70,6 +71,7 @@ class Tally:
     name: str
     meaning: str
     is_behind: bool = False
+    note: str = ""
     n_files: int = 0
     n_whole: int = 0
     n_unproven: int = 0
@@ -121,6 +123,8 @@ def lines_of(tallies: Sequence[Tally]) -> Iterator[str]:
         yield f"{name}{tally.n_files:,} files: {tally.n_whole:,} whole{unproven}{losses} ({tally.meaning})"
         if tally.is_behind:
             yield f"{name}{_BEHIND}"
+        if tally.note:
+            yield f"{name}{tally.note}"
         others = [line for line in tally.affected if not line.is_file]
         if others:
             yield f"{name}{len(others):,} directories or other entries with losses"
@@ -172,6 +176,7 @@ def as_json(tallies: Sequence[Tally], also: Sequence[str] = ()) -> str:
                 "unproven": tally.n_unproven,
                 "hidden": tally.hidden,
                 "behind": tally.is_behind,
+                "note": tally.note or None,
                 "entries": [_entry(line) for line in (*tally.affected, *tally.whole)],
             }
             for tally in tallies

@@ -14,19 +14,16 @@ import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from raidfs.block import BlockSource, NowaitSource, Requests, check_requests, nowait_of
+from raidfs.block import BlockSource, nowait_of
 from raidfs.errors import Unreadable
 from raidfs.extents import Extents
-from raidfs.filesystem.entry import UNKNOWN, Attributes, Contents, Name, Record, Usage
-from raidfs.filesystem.remote import Page, RemoteFileSystem
+from raidfs.filesystem.entry import Attributes, Contents, Name, Record, Usage
+from raidfs.filesystem.remote import Page, RemoteFileSystem, TooMany
 from raidfs.filesystem.wire import LARGEST_INODE
-from raidfs.linear import MISSING, ZEROS, LinearMap, Piece, piece_of
+from raidfs.linear import MISSING, ZEROS, LinearMap
+from raidfs.view.file_bytes import OneRun, ThroughReader, bytes_of
 from raidfs.view.writable import Writing
 
 UNPROVEN = "unproven"  # the word for it, as for the others in `worst_of`
@@ -35,7 +32,6 @@ PAGE = 512
 _MOST_RECORDS = 1 << 16
 MARK = b"raidfs-lost-names"
 """Name of the entry that stands in a directory for names that are lost."""
-_PAGE_SIZE = 4096
 _MARKED = LARGEST_INODE + 1
 """Added to the inode of a directory, the inode of that entry."""
 
@@ -202,9 +198,14 @@ class FileTree:
         assert told is not None
         if inode & _MARKED:
             return LinearMap(told.size, ())
-        contents = self.contents(inode)
+        contents, rest = (record.contents, None) if record.contents is not None else self._remote.part(inode)
+        try:
+            if rest is not None and not contents.through:
+                contents, rest = self._remote.contents(inode), None
+        except TooMany:
+            contents = replace(contents, through=True)
         if contents.through:
-            return ThroughReader(self._remote, inode, told.size, contents)
+            return ThroughReader(self._remote, inode, told.size, contents if rest is None else None)
         return bytes_of(contents, told.size, self.source)
 
     def open_to_show(self, inode: int) -> BlockSource:
@@ -224,7 +225,7 @@ class FileTree:
             return ThroughReader(self._remote, inode, size, contents)
         source = self.source
         at_once = nowait_of(source)
-        if len(contents.runs) == 1 and at_once is not None:
+        if len(contents.runs) == 1 and not contents.twins and at_once is not None:
             start, length, place = contents.runs[0]
             # most files: making a map for each would take longer than reading it
             if start == 0 and length >= size and 0 <= place <= source.size - size:
@@ -277,124 +278,3 @@ def worst_of(source: LinearMap, worth_of: WorthOf) -> str:
         if below is not ZEROS:
             words.append(worth_of(below, Extents(places)))
     return max(words, key=order.index)
-
-
-def bytes_of(contents: Contents, size: int, source: BlockSource) -> LinearMap:
-    """Return a file as a map of pieces of what it lies on: holes are zeros, what nobody knows is lost."""
-    if contents.inline is not None:
-        return LinearMap(size, [piece_of(0, contents.inline[:size].ljust(size, b"\0"))])
-    pieces: list[Piece] = []
-    at = 0
-    for start, length, place in contents.runs:
-        if start >= size:
-            break
-        if start < at or length <= 0:
-            raise Unreadable("where the file lies contradicts itself")
-        if at < start:
-            pieces.append(Piece(at, start - at, ZEROS, 0))
-        at = min(start + length, size)
-        if place != UNKNOWN:
-            if place < 0:
-                raise Unreadable("the file lies before the start of its file system")
-            pieces.append(Piece(start, at - start, source, place))
-    if at < size:
-        pieces.append(Piece(at, size - at, ZEROS, 0))
-    return LinearMap(size, pieces)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class OneRun:
-    """A file that lies in one piece: a map of one piece, without its costs.
-
-    Attributes:
-        below: what it lies on.
-        at_once: the same, for reads that do not wait.
-        place: where it begins there [bytes].
-        size: [bytes].
-    """
-
-    below: BlockSource
-    at_once: NowaitSource
-    place: int
-    size: int
-
-    def try_read_into(self, offset: int, out: NDArray[np.uint8]) -> bool:
-        """Fill `out` from `offset` on if that needs no waiting; else return False."""
-        return self.at_once.try_read_into(self.place + offset, out)
-
-    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
-        """Fill `out`; see `BlockSource.read_into`."""
-        check_requests(requests, self.size, len(out))
-        moved = requests.copy()
-        moved[:, 0] += self.place
-        return self.below.read_into(moved, out)
-
-    def known_losses(self, start: int, stop: int) -> Extents:
-        """Return what is known to be lost in [start, stop)."""
-        return self.below.known_losses(self.place + start, self.place + stop).shift(-self.place)
-
-
-@dataclass(frozen=True, eq=False)
-class ThroughReader:
-    """A file whose bytes only the reader can make: it is compressed, or the like.
-
-    Attributes:
-        remote: the file system.
-        inode: of the file.
-        size: [bytes].
-        contents: what the bytes are made from.
-    """
-
-    remote: RemoteFileSystem
-    inode: int
-    size: int
-    contents: Contents
-
-    @property
-    def raw(self) -> LinearMap:
-        """All the bytes that it is made from, in a row; what lies before or behind the file system is lost."""
-        told = [(place, length) for _, length, place in self.contents.runs]
-        told += [(place, size) for _, _, place, size in self.contents.packed]
-        ends = [0, *accumulate(max(0, length) for _, length in told)]
-        pieces = (
-            Piece(at, length, self.remote.source, place)
-            for at, (place, length) in zip(ends, told, strict=False)
-            if length > 0 and place >= 0
-        )
-        return LinearMap(ends[-1], pieces)
-
-    def read_into(self, requests: Requests, out: NDArray[np.uint8]) -> Extents:
-        """Fill `out`; a request that the reader cannot answer whole is answered page by page."""
-        lost: list[tuple[int, int]] = []
-        for offset, length, position in check_requests(requests, self.size, len(out)):
-            lost += self._fill(offset, length, position, out, 1 << 20)
-        return Extents(lost)
-
-    def known_losses(self, start: int, stop: int) -> Extents:
-        """Return what cannot be made, for what it is made from is lost; what else fails only reading tells."""
-        below = self.remote.source
-        lost: list[tuple[int, int]] = []
-        for first, length, place in self.contents.runs:
-            lost += below.known_losses(place, place + length).shift(first - place)
-        for first, length, place, size in self.contents.packed:
-            if below.known_losses(place, place + size):
-                lost.append((first, first + length))
-        return Extents(lost).clip(start, stop)
-
-    def _fill(
-        self, offset: int, length: int, position: int, out: NDArray[np.uint8], step: int
-    ) -> list[tuple[int, int]]:
-        lost = []
-        deaths = self.remote.deaths
-        for at in range(0, length, step):
-            n = min(step, length - at)
-            try:
-                data = self.remote.read(self.inode, offset + at, n)
-                out[position + at : position + at + n] = np.frombuffer(data, dtype=np.uint8)
-            except Unreadable:
-                if n > _PAGE_SIZE and self.remote.deaths == deaths:
-                    lost += self._fill(offset + at, n, position + at, out, _PAGE_SIZE)
-                    continue
-                out[position + at : position + at + n] = 0
-                lost.append((position + at, position + at + n))
-        return lost

@@ -104,7 +104,7 @@ def examined(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[in
 def test_a_whole_array_has_whole_files(capsys: pytest.CaptureFixture[str]) -> None:
     members = [str(path) for path in GROWN.members()]
     n_files = sum(entry["type"] == "file" for entry in GROWN.volumes[0]["entries"])
-    assert main(["files", *members]) == 0
+    assert main(["files", *map(str, members)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{n_files} files: {n_files} whole (ext4 file system, unmounted cleanly)"
     assert len(lines) > n_files
@@ -365,3 +365,23 @@ def test_zeros_for_lost_data_are_no_zeros_for_metadata(tmp_path: Path) -> None:
         assert "raidfs-lost-names" in listed
         with pytest.raises(OSError, match="Input/output error"):
             (folder / "raidfs-lost-names").read_bytes()
+
+
+@pytest.mark.fuse
+@pytest.mark.parametrize("command", [("mkfs.btrfs", "-q", "--rootdir"), ("mkfs.ext4", "-q", "-d")])
+def test_that_data_were_not_compared_with_checksums_is_said(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"x" * 9000)
+    image = make(tmp_path / "image", 120 << 20, *command, str(tmp_path / "tree"))
+    members = mirrored(image, tmp_path)
+    is_btrfs = command[0] == "mkfs.btrfs"
+    text = "data were not compared with their checksums"
+    assert main(["files", *map(str, members)]) == 0
+    assert capsys.readouterr().out.splitlines().count(text) == is_btrfs
+    _, said = examined(capsys, *members)
+    assert said["file_systems"][0]["note"] == (text if is_btrfs else None)
+    with mounted(tmp_path / "mnt", members) as mount:
+        readme = (mount.path / "README.txt").read_text()
+    assert readme.count(f"Its {text}.\n") == is_btrfs
