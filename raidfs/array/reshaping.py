@@ -104,7 +104,7 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
     """Name the first array-wide value in which a claim contradicts the one that counts; empty: none."""
     if claim.reshape is None and first.reshape is not None and _before(first) == _static(claim):
         return "" if claim.events + 1 == first.events and _has_just_begun(first) else "that no reshape runs"
-    if claim.reshape is not None and first.reshape is None and _after(claim) == _static(first):
+    if claim.reshape is not None and first.reshape is None and _after(claim) in _ends(first):
         return "" if claim.events + 1 >= first.events else "that a reshape runs"
     if _is_before_last_update(claim, first):
         return "" if claim.events + 1 >= first.events else "that a reshape has just ended"
@@ -126,7 +126,7 @@ def _has_ended(claim: MemberClaim, first: MemberClaim) -> bool:
     """Tell whether a fresher claim has it that the reshape of the one that counts has ended; see `unended`."""
     if claim.reshape is not None or first.reshape is None or claim.events != first.events + 1:
         return False
-    return _after(first) == _static(claim)
+    return _after(first) in _ends(claim)
 
 
 def _has_just_begun(claim: MemberClaim) -> bool:
@@ -170,6 +170,14 @@ def _after(claim: MemberClaim) -> _Static:
     told = claim.reshape
     assert told is not None
     return _told(claim, told.new_layout, told.new_chunk_size, claim.raid_disks)
+
+
+def _ends(claim: MemberClaim) -> tuple[_Static, ...]:
+    """Return what an array may be whose reshape has ended by this claim: what it says, or the shape that it omits."""
+    last = claim.last_reshape
+    if last is None or ending_of(claim) is None:
+        return (_static(claim),)
+    return _static(claim), _told(claim, last.new_layout, last.new_chunk_size, claim.raid_disks)
 
 
 def _told(claim: MemberClaim, layout: int, chunk_size: int, raid_disks: int) -> _Static:
