@@ -46,11 +46,11 @@ _SPREADS = 5.0
 _SHARE = 0.5
 """Of the pages at one place that would be sums so many are more unlike the others than each page of files."""
 _PLACES = 4
-"""Places where they are."""
+"""Places one after the other where parity of the old geometry lies, that disprove a position."""
 _AT_POSITION = 3
 """So many are enough if they lie next to each other at the recorded position, from which Linux takes up a reshape."""
-_IN_A_ROW = 5
-"""So many anywhere: two in a row were seen by chance, with a member missing."""
+_IN_A_ROW = 6
+"""So many anywhere: three in a row were seen by chance, with a member missing, and 14 at least after a second run."""
 _NEAR = 2
 """Places on both sides of the position, in one of which they begin."""
 _SILENT = 4
@@ -144,7 +144,7 @@ def sums_taken(description: ArrayDescription, images: Mapping[int, BlockSource])
     if asked is None or reshape is None:
         return ""
     places = _look(description, asked)
-    if (places.n_taken < _PLACES or places.n_taken < places.n_left) and not _in_a_row(asked, reshape, places):
+    if not _in_a_row(asked, reshape, places):
         return ""
     return (
         "in what the reshape moved parity is read as data: the pages in whose stead it would be are mixed as sums are, "
