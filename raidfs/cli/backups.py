@@ -287,12 +287,9 @@ def _let_in(
     """Make a backup a source of the array."""
     description = replayed.description
     laid = lay_out(description, path, source, parts, likely)
-    sources = dict(replayed.sources)
-    for member, each in zip(laid.members, laid.sources, strict=True):
-        sources[member.path, member.role] = each
     return replace(
         replayed,
         description=replace(description, members=(*description.members, *laid.members)),
-        sources=sources,
+        backup={member.role: each for member, each in zip(laid.members, laid.sources, strict=True)},
         findings=(*replayed.findings, *findings),
     )

@@ -52,17 +52,21 @@ class Replayed:
     Attributes:
         description: the array; what the logs settled is no longer unsynced.
         sources: by path and role of a member, what is to be read in place of its image; all others are as they are.
+        backup: by role, what a backup of mdadm holds, as a member would; it may lie on one of them.
         unsure: what the logs speak against without saying what is right.
         findings: what was done, and what is wrong with the logs.
     """
 
     description: ArrayDescription
     sources: Mapping[tuple[str, int | None], BlockSource] = field(default_factory=dict)
+    backup: Mapping[int | None, BlockSource] = field(default_factory=dict)
     unsure: tuple[Unsure, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     def source_of(self, member: Member, image: BlockSource) -> BlockSource:
         """Return what is to be read of a member that lies on an image."""
+        if member.state is State.BACKUP:
+            return self.backup[member.role]
         return self.sources.get((member.path, member.role), image)
 
     def flaws_of(self, members: Sequence[Member]) -> list[Flaw]:

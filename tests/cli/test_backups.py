@@ -229,10 +229,14 @@ def test_it_is_found_on_a_disk_that_was_added(metadata: str, tmp_path: Path) -> 
     member = array.roles[3]
     put_on_member(member.image, member.data_offset + COMPONENT, uuid, array.truth[: 2 * 3 * CHUNK])
     truth = np.frombuffer(array.truth, np.uint8)
-    seen = read([str(path) for path in array.save(tmp_path)])
+    paths = [str(path) for path in array.save(tmp_path)]
+    seen = read(paths)
     assert len(seen.messages) == 1
     assert "holds 48 KiB ahead of the position" in seen.messages[0]
     assert np.array_equal(seen.content[seen.there], truth[seen.there])
+    with open_array(paths) as opened:  # the disk itself is read as before
+        read_exact(opened.source, 0, opened.source.size)
+        assert not any(opened.damage.values())
     put_on_member(member.image, member.data_offset + COMPONENT, uuid, array.truth[: 2 * 3 * CHUNK], given_up=True)
     (told,) = read([str(path) for path in array.save(tmp_path)]).messages
     assert "mdadm gave it up" in told
