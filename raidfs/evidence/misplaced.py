@@ -48,9 +48,11 @@ def misplaced(description: ArrayDescription, served: BlockSource) -> str:
         SourceError: the array is gone.
     """
     moved = _moved(description)
-    if not moved:
+    if moved is None:
         return ""
     where = new_side(description, lag_limit(description)).difference(undecided_by_front(description))
+    if not where:
+        return ""
     searched = _some_of(where)
     again = _MovedTwice(served, moved, where)
     elsewhere = [each for each in structures_in(again, where, searched) if again.is_elsewhere(each)]
@@ -160,7 +162,7 @@ def _requests(places: Numbers, there: np.ndarray[tuple[int, ...], np.dtype[np.bo
 
 def _some_of(where: Extents) -> Extents:
     """Return pieces all over some bytes."""
-    low, high = (int(where.array[0, 0]), int(where.array[-1, 1])) if where else (0, 0)
+    low, high = int(where.array[0, 0]), int(where.array[-1, 1])
     step = max(_AT_ONCE, (high - low) // _SEARCHED)
     return where.intersection(Extents([(start, start + _AT_ONCE) for start in range(low, high, step)]))
 

@@ -75,3 +75,10 @@ def test_blocks_that_were_copied_tell_nothing_while_others_between_them_lie_righ
     assert wrong == 0
     assert withheld < len(truth)
     assert "two runs" not in said
+
+
+def test_nothing_is_said_where_nothing_has_been_moved_for_sure(tmp_path: Path) -> None:
+    array, truth = moved(KINDS["left"], 0.0, file_system(KINDS["left"]))
+    wrong, _, said = served(array.save(tmp_path), truth)
+    assert wrong == 0
+    assert "two runs" not in said
