@@ -90,6 +90,8 @@ def offsets_of(claim: MemberClaim, first: MemberClaim, usual: int | None) -> tup
         return moved, moved, "does not know yet that the reshape has ended; its data begin where that left them"
     if told is None and first.reshape is None and _is_before_last_update(claim, first):
         return claim.data_offset, claim.data_offset, "does not know yet the shape that the reshape ended with"
+    if _missed_the_level(claim, first):
+        return claim.data_offset, claim.data_offset, "does not know yet that the level was changed, which moved no data"
     if told is None and first.reshape is not None and _has_ended(claim, first):
         before = claim.data_offset - (usual or 0)
         return before, claim.data_offset, "says that the reshape has ended; its data began where the others' do"
@@ -108,7 +110,7 @@ def disagreement(claim: MemberClaim, first: MemberClaim) -> str:
         return "" if claim.events + 1 >= first.events else "that a reshape runs"
     if _is_before_last_update(claim, first):
         return "" if claim.events + 1 >= first.events else "that a reshape has just ended"
-    if _has_ended(claim, first):
+    if _has_ended(claim, first) or _missed_the_level(claim, first):
         return ""
     for name in ("metadata", "level", "layout", "chunk_size", "raid_disks", "component_size"):
         if getattr(claim, name) != getattr(first, name):
@@ -149,6 +151,33 @@ def _is_before_last_update(claim: MemberClaim, first: MemberClaim) -> bool:
     if claim.reshape is not None or first.reshape is not None or last is None or _static(claim) == _static(first):
         return False
     return _told(claim, last.new_layout, last.new_chunk_size, claim.raid_disks) == _static(first)
+
+
+def _missed_the_level(claim: MemberClaim, first: MemberClaim) -> bool:
+    """Tell whether a member missed nothing but a change of the level that is made at once, before or after a reshape.
+
+    It adds or drops a member with Q, or gives RAID4 another name; no data are moved (`raid5.c: raid6_takeover_raid5`).
+    """
+    if claim.level == first.level or claim.events + 1 != first.events:
+        return False
+    if claim.reshape is not None or first.reshape is not None:
+        return False
+    return _as_raid5(claim) == _as_raid5(first) != ()
+
+
+def _as_raid5(claim: MemberClaim) -> _Static:
+    """Return what an array is without its Q, if that is a RAID5; else nothing."""
+    layout, raid_disks = claim.layout, claim.raid_disks
+    if claim.level == Level.RAID6.value:
+        with_q_last = {16: 0, 17: 1, 18: 2, 19: 3, 20: 4, 5: 5}
+        if layout not in with_q_last:
+            return ()
+        layout, raid_disks = with_q_last[layout], raid_disks - 1
+    elif claim.level == Level.RAID4.value:
+        layout = 5
+    elif claim.level != Level.RAID5.value:
+        return ()
+    return claim.metadata, layout, claim.chunk_size, raid_disks, claim.component_size
 
 
 _Static = tuple[object, ...]

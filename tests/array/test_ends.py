@@ -282,3 +282,35 @@ def test_a_member_of_a_role_that_never_was_is_set_apart() -> None:
     assembly = assemble([claimed(n, device_roles=(0, 1, 2, 3, 7)) for n in range(5)])
     assert assembly.description.members[4].state is State.INCOMPATIBLE
     assert "has role 7 in an array of 4 roles" in said(assembly, "sde")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((5, 2, 4), (6, 18, 5)),
+        ((6, 19, 5), (5, 3, 4)),
+        ((5, 5, 4), (6, 5, 5)),
+        ((4, 0, 4), (5, 5, 4)),
+    ],
+)
+@pytest.mark.parametrize("late", [{0}, {0, 1}, {2, 3}, {1, 2, 3}])
+def test_who_missed_a_change_of_the_level_that_moves_nothing_serves(
+    before: tuple[int, int, int], after: tuple[int, int, int], late: set[int]
+) -> None:
+    def told(number: int) -> Claimed:
+        level, layout, raid_disks = before if number in late else after
+        return claimed(number, events=41 - (number in late), level=level, layout=layout, raid_disks=raid_disks)
+
+    assembly = assemble([told(number) for number in range(4)])
+    assert assembly.description.shape == shape_of(after[0], after[1], 65536, after[2])
+    assert sorted(assembly.description.serving) == [0, 1, 2, 3]
+    assert not assembly.description.withheld
+    assert assembly.description.dispute is None
+    for number in late:
+        assert "does not know yet that the level was changed" in said(assembly, f"sd{'abcd'[number]}")
+
+
+def test_another_level_with_other_places_is_another_array() -> None:
+    """RAID6 with Q in turn with P has its data elsewhere."""
+    claims = [claimed(n, events=41 - (n == 0), level=6 - (n == 0), raid_disks=5 - (n == 0)) for n in range(4)]
+    assert assemble(claims).description.members[0].state is State.INCOMPATIBLE
