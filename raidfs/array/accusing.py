@@ -255,11 +255,19 @@ def _by_shape(first: Claimed, able: Sequence[Claimed]) -> tuple[Claimed, Verdict
         return first, None
     top = groups[0]
     enough = [group for group in groups if _is_enough(group[0].claim, group)]
-    if any(group is top for group in enough):
+    is_first = any(group is top for group in enough)
+    if enough:
+        best = top if is_first else max(enough, key=_weight)
+        others = [group for group in groups if group is not best and _is_as_many(group, best)]
+        if others and not any(group is other for group in enough for other in others):
+            # who is enough with so few has no redundancy left that could bear it out
+            told = f"{_names(best)} and as many others ({'; '.join(map(_names, others))}), of equal events, tell of "
+            told += f"different arrays: {disagreement(others[0][0].claim, best[0].claim)}"
+            return best[0], Verdict(best[0], withheld=told)
+        if not is_first:
+            return top[0], _outvoted(top, best)
         equals = [group for group in enough if group[0].claim.events == top[0].claim.events]
         return (top[0], None) if len(equals) == 1 else (top[0], _rival_shapes(equals))
-    if enough:
-        return top[0], _outvoted(top, max(enough, key=_weight))
     near = [group for group in groups if group[0].claim.events + 1 >= top[0].claim.events]
     best = max(near, key=_weight)
     n_others = sum(_weight(group)[0] for group in near if group is not best)
@@ -280,6 +288,11 @@ def _groups_by_shape(able: Sequence[Claimed]) -> list[list[Claimed]]:
         elif each.claim.events + 1 >= group[0].claim.events and _accepts(group[0].claim, each.claim):
             group.append(each)
     return groups
+
+
+def _is_as_many(group: Sequence[Claimed], best: Sequence[Claimed]) -> bool:
+    """Tell whether members are as many as others at least, and none of them older."""
+    return _weight(group)[0] >= _weight(best)[0] and group[0].claim.events >= best[0].claim.events
 
 
 def _weight(group: Sequence[Claimed]) -> tuple[int, int, int, int]:

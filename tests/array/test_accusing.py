@@ -166,6 +166,18 @@ def test_three_against_one_about_the_chunk() -> None:
             )
 
 
+@pytest.mark.parametrize("sixes", [(2, 3), (0, 1), (1, 2)])
+def test_two_that_are_just_enough_do_not_outvote_two(sixes: tuple[int, ...]) -> None:
+    """Two of a RAID6 of four are enough to run it, and nothing is left to check what they say."""
+    group = [claimed(n, level=6 if n in sixes else 5) for n in range(4)]
+    for order in permutations(group):
+        verdict = verdict_of(order)
+        assert "as many others" in verdict.withheld
+        assert "tell of different arrays" in verdict.withheld
+    group = [claimed(n, level=5 if n in sixes[:1] else 6) for n in range(4)]
+    assert all(not verdict_of(order).withheld for order in permutations(group))
+
+
 def test_a_lone_newer_word_against_older_ones_withholds_all() -> None:
     group = [claimed(0, chunk_size=131072, events=60), *(claimed(n) for n in (1, 2, 3))]
     assert "sda alone says chunk_size 131072" in assemble(group).description.withheld
