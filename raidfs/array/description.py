@@ -226,11 +226,11 @@ class ArrayDescription:
                     f"{member.path} has role {member.role} in an array of {self.n_roles} roles"
                 )
         if self.component_size <= 0:
-            raise InconsistentDescription(f"a component of {self.component_size} bytes cannot be")
+            raise InconsistentDescription(f"a component size of {self.component_size} bytes cannot be")
         if not self.usable_size:
             chunks = " or ".join(f"{shape.chunk_size} bytes" for shape in self.shapes)
             raise InconsistentDescription(
-                f"a component of {self.component_size} bytes does not hold one chunk of {chunks}"
+                f"a component size of {self.component_size} bytes does not hold one chunk of {chunks}"
             )
         if self.reshape is not None:
             self._check_reshape(self.reshape)

@@ -180,7 +180,7 @@ REFUSED = [
     ('device_uuid = "0', 'device_uuid = "', "not four groups of eight hexadecimal digits"),
     ('metadata = "1.2"', 'metadata = "2.1"', "metadata is '2.1'; known are 0.90, 1.0, 1.1, 1.2, none"),
     ("size = 135168", "size = 135169", "a size of 135169 bytes; its shape holds 135168"),
-    ("component_size = 45056", "component_size = 0", "a component of 0 bytes cannot be"),
+    ("component_size = 45056", "component_size = 0", "line 29: a component size of 0 bytes cannot be"),
     ("component_size = 45056", 'component_size = "45056 bits"', "component_size: '45056 bits' is no size"),
     ("raid_disks = 4", "raid_disks = 3", "role is 3, but the array has the roles 0 to 2"),
     ("raid_disks = 4", "raid_disks = 5", "a size of 135168 bytes; its shape holds 180224"),
