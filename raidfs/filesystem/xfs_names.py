@@ -102,15 +102,17 @@ def torn_names(raw: bytes, gone: frozenset[int], told: Super) -> tuple[list[Name
     ends = [] if magic == _BLOCK[told.version] else [len(raw)]
     if magic != _DATA[told.version] and len(raw) // SECTOR - 1 not in gone:
         ends.append(_end_of_names(raw))
+    # a damaged tail, or none, may tell anything: then the names may go on to the end of the block
+    ends = [end for end in ends if end >= _HEAD[told.version]] or [len(raw)]
     found: list[Name] = []
     stop = 0
-    for end in ends or [len(raw)]:
+    for end in ends:
         block = _Block(raw, gone, end, told)
         found, stop = ([], 0) if magic is None else _from(block, _HEAD[told.version])
         start = _first_that_leads_to_the_end(block, stop)
         if start < end:
             return found + _from(block, start)[0], start - stop
-    return found, max(0, (ends or [len(raw)])[-1] - stop)
+    return found, ends[0] - stop
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,21 @@ def test_names_in_gaps_of_xfs_are_none_even_if_a_lost_sector_hides_where_the_gap
         assert bad == first
 
 
+@pytest.mark.parametrize("magic", [b"XDD3", b"XDB3"])
+def test_names_of_xfs_are_not_lost_in_silence_where_the_end_of_a_block_makes_no_sense(
+    magic: bytes, tmp_path: Path
+) -> None:
+    """Behind the lost first sector lies one gap, and what looks like the tail of a block is left of a name in it."""
+    told = open_reader("xfs", ImageDevice(make(tmp_path / "image", 320 * MIB, "mkfs.xfs", "-q")))
+    assert isinstance(told, XfsReader)
+    block = bytearray(magic.ljust(4096, b"\0"))
+    block[-8:] = b"name" + b"\0\0" + struct.pack(">H", 256)
+    assert torn_names(bytes(block), frozenset({0}), told._super) == ([], 4096)
+    names, lost = torn_names(bytes(block), frozenset({3}), told._super)
+    assert not names
+    assert lost >= 4096 - 64
+
+
 def test_an_inode_of_xfs_is_of_the_version_of_its_file_system(tmp_path: Path) -> None:
     """Inodes of earlier versions have no checksum: with a flipped bit there a wrong map was believed."""
     (tmp_path / "proto").write_text("/dev/null\n0 0\nd--755 0 0\nfile ---600 0 0 /dev/null\n$\n")
