@@ -102,8 +102,9 @@ def torn_names(raw: bytes, gone: frozenset[int], told: Super) -> tuple[list[Name
     ends = [] if magic == _BLOCK[told.version] else [len(raw)]
     if magic != _DATA[told.version] and len(raw) // SECTOR - 1 not in gone:
         ends.append(_end_of_names(raw))
-    # a damaged tail, or none, may tell anything: then the names may go on to the end of the block
-    ends = [end for end in ends if end >= _HEAD[told.version]] or [len(raw)]
+    # a damaged tail, or none, may tell anything: then the names may go on to the end of the block; an index has two
+    # entries at least
+    ends = [end for end in ends if end == len(raw) or _HEAD[told.version] <= end <= len(raw) - 24] or [len(raw)]
     found: list[Name] = []
     stop = 0
     for end in ends:
