@@ -20,11 +20,10 @@ import numpy as np
 from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource, Requests
 from raidfs.evidence.announced import Structure, counted
-from raidfs.evidence.moves import Side
+from raidfs.evidence.moves import Side, equal_sides
 from raidfs.evidence.structures import structures_in
 from raidfs.evidence.window import NOTHING, PAGE, Numbers
 from raidfs.extents import Extents
-from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import lag_limit, undecided_by_front
 from raidfs.geometry.standing import new_side
 from raidfs.units import align_down, align_up
@@ -47,14 +46,14 @@ def misplaced(description: ArrayDescription, served: BlockSource) -> str:
     Raises:
         SourceError: the array is gone.
     """
-    moved = _moved(description)
-    if moved is None:
+    sides = equal_sides(description)
+    if sides is None:
         return ""
     where = new_side(description, lag_limit(description)).difference(undecided_by_front(description))
     if not where:
         return ""
     searched = _some_of(where)
-    again = _MovedTwice(served, moved, where)
+    again = _MovedTwice(served, *sides, where)
     elsewhere = [each for each in structures_in(again, where, searched) if again.is_elsewhere(each)]
     if len(elsewhere) < _ENOUGH:
         return ""
@@ -69,44 +68,18 @@ def misplaced(description: ArrayDescription, served: BlockSource) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Moved:
-    """Both geometries."""
-
-    old: Side
-    new: Side
-
-    def by_two_runs(self, pages: Numbers) -> Numbers:
-        """Return where pages are read after two runs [array bytes]; below 0: they are lost, parity took their place."""
-        return self.old.holds(*(each[:, 0] for each in self.new.places(pages)))
-
-
-def _moved(description: ArrayDescription) -> _Moved | None:
-    """Return both geometries if they hold as much in each row, in whole pages; of others a run leaves pages twice."""
-    reshape = description.reshape
-    if reshape is None or any(shape.chunk_size % PAGE or not shape.has_parity for shape in description.shapes):
-        return None
-    if reshape.before.n_data != reshape.after.n_data:
-        return None
-    serving = description.serving.items()
-    old, new = (zone_of(shape, description.component_size) for shape in (reshape.before, reshape.after))
-    return _Moved(
-        Side(old, {role: member.data_offset for role, member in serving}),
-        Side(new, {role: member.new_data_offset for role, member in serving}),
-    )
-
-
-@dataclass(frozen=True, eq=False)
 class _MovedTwice:
     """An array with each page from where two runs of its reshape put it.
 
     Attributes:
         served: the array as it is.
-        moved: its geometries.
+        old, new: its geometries.
         where: what is read in the new one [array bytes]; all else is as it is.
     """
 
     served: BlockSource
-    moved: _Moved
+    old: Side
+    new: Side
     where: Extents
 
     @property
@@ -120,7 +93,7 @@ class _MovedTwice:
 
     def places(self, pages: Numbers) -> Numbers:
         """Return where pages are read [array bytes]; below 0: nowhere."""
-        places = self.moved.by_two_runs(pages)
+        places = self.old.holds(*(each[:, 0] for each in self.new.places(pages)))
         there = (places >= 0) & self._is_moved(places)
         return np.where(self._is_moved(pages), np.where(there, places, NOTHING), pages)
 

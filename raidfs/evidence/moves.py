@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from raidfs.array.description import ArrayDescription
 from raidfs.evidence.window import NOTHING, PAGE, Numbers
+from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.zone import Zone
 
 
@@ -116,3 +118,21 @@ def whole_pages(start: int, n: int, size: int) -> NDArray[np.int64]:
     """Return `n` pages from one on, that lie within an array of some size [array bytes]."""
     first = max(0, start) // PAGE * PAGE
     return np.arange(first, min(first + n * PAGE, size - PAGE + 1), PAGE, dtype=np.int64)
+
+
+def equal_sides(description: ArrayDescription) -> tuple[Side, Side] | None:
+    """Return the old and the new geometry of a reshape whose rows hold as many pages in both, beside parity.
+
+    Of others a second run leaves pages twice, which tells better of it. Returns None for them.
+    """
+    reshape = description.reshape
+    if reshape is None or reshape.before.n_data != reshape.after.n_data:
+        return None
+    if any(shape.chunk_size % PAGE or not shape.has_parity for shape in description.shapes):
+        return None
+    serving = description.serving.items()
+    old, new = (zone_of(shape, description.component_size) for shape in (reshape.before, reshape.after))
+    return (
+        Side(old, {role: member.data_offset for role, member in serving}),
+        Side(new, {role: member.new_data_offset for role, member in serving}),
+    )

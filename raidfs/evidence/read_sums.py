@@ -23,11 +23,10 @@ from raidfs.block import BlockSource
 from raidfs.evidence.bands import around_edges, from_begin
 from raidfs.evidence.cells import Flags
 from raidfs.evidence.contents import pages_at
-from raidfs.evidence.moves import Side
+from raidfs.evidence.moves import Side, equal_sides
 from raidfs.evidence.unlikeness import counts_of, unlike, unlike_each_other
 from raidfs.evidence.window import PAGE, Numbers
 from raidfs.extents import Extents
-from raidfs.geometry.geometry import zone_of
 from raidfs.geometry.reshape import lag_limit, undecided_by_front
 from raidfs.geometry.standing import new_side
 
@@ -192,16 +191,13 @@ def sums_left(description: ArrayDescription, images: Mapping[int, BlockSource]) 
 
 def _asked(description: ArrayDescription, images: Mapping[int, BlockSource]) -> _Asked | None:
     """Return the array, if its places can be asked."""
-    reshape = description.reshape
-    if reshape is None or not _is_comparable(description, reshape):
+    reshape, sides = description.reshape, equal_sides(description)
+    if reshape is None or sides is None:
         return None
-    serving = description.serving.items()
-    zones = [zone_of(shape, description.component_size) for shape in (reshape.before, reshape.after)]
     states = (State.IN_SYNC, State.RECOVERING)
     return _Asked(
-        {role: images[role] for role, member in serving if role in images and member.state in states},
-        Side(zones[0], {role: member.data_offset for role, member in serving}),
-        Side(zones[1], {role: member.new_data_offset for role, member in serving}),
+        {role: images[role] for role, each in description.serving.items() if role in images and each.state in states},
+        *sides,
         new_side(description, lag_limit(description)).difference(undecided_by_front(description)),
         math.gcd(reshape.before.chunk_size, reshape.after.chunk_size),
         {},
@@ -219,13 +215,6 @@ def _look(description: ArrayDescription, asked: _Asked) -> _Places:
     return _Places(
         [number * length for number in numbers], length, [taken for taken, _ in told], [left for _, left in told]
     )
-
-
-def _is_comparable(description: ArrayDescription, reshape: Reshape) -> bool:
-    """Tell whether there are sums, and whether nothing else tells better: of other members a run leaves pages twice."""
-    shapes = description.shapes
-    in_pages = not any(shape.chunk_size % PAGE for shape in shapes)
-    return in_pages and all(shape.has_parity for shape in shapes) and reshape.before.n_data == reshape.after.n_data
 
 
 def _pages(number: int, unit: int, served: Extents) -> Numbers:

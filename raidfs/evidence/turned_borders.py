@@ -19,9 +19,8 @@ from raidfs.array.description import ArrayDescription
 from raidfs.block import BlockSource
 from raidfs.evidence.cells import Flags
 from raidfs.evidence.contents import pages_at
-from raidfs.evidence.moves import Side
+from raidfs.evidence.moves import Side, equal_sides
 from raidfs.evidence.window import PAGE, Numbers
-from raidfs.geometry.geometry import zone_of
 
 _BORDERS = 256
 """Borders that are looked at."""
@@ -43,17 +42,12 @@ def seems_taken_up(description: ArrayDescription, images: Mapping[int, BlockSour
     Raises:
         SourceError: a member is gone.
     """
-    reshape, serving = description.reshape, description.serving.items()
-    if reshape is None or reshape.before.n_data != reshape.after.n_data:
+    reshape, sides = description.reshape, equal_sides(description)
+    if reshape is None or sides is None:
         return False
-    if any(shape.chunk_size % PAGE or not shape.has_parity for shape in description.shapes):
+    if any(member.new_data_offset != member.data_offset for member in description.serving.values()):
         return False
-    if any(member.new_data_offset != member.data_offset for _, member in serving):
-        return False
-    old, new = (
-        Side(zone_of(shape, description.component_size), {role: member.data_offset for role, member in serving})
-        for shape in (reshape.before, reshape.after)
-    )
+    old, new = sides
     unit = math.gcd(reshape.before.chunk_size, reshape.after.chunk_size)
     way = np.arange(1, _BORDERS + 1, dtype=np.int64) * unit
     borders = reshape.position + way if reshape.direction.is_forward else reshape.position - way
